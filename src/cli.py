@@ -1,0 +1,93 @@
+"""What the command lines share: Hydra composes, mistakes are answered in one line.
+
+Exit statuses: 0 done; 2 something was expected that was not received; 130 ended by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.errors import UserError
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+MISTAKE = 2
+INTERRUPTED = 130
+
+
+def run(config_name: str, main: Callable[[dict[str, Any]], int]) -> None:
+    """Composes the configuration that the command line asks for, and ends with `main`'s status.
+
+    Args:
+        config_name: primary configuration in `configs/`.
+        main: takes the composed values as plain dictionaries, once for each job of a multirun,
+            and returns an exit status.
+    """
+    # Hydra then raises what it would otherwise print over several lines.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    status = 0
+    composed = False
+
+    def job(composition: DictConfig) -> None:
+        nonlocal status, composed
+        composed = True
+        settings = HydraConfig.get()
+        try:
+            values = cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
+            if settings.mode == RunMode.MULTIRUN and values.get("run_dir"):
+                values["run_dir"] = str(Path(str(values["run_dir"])) / str(settings.job.num))
+            status = main(values) or status
+        except (UserError, OmegaConfBaseException) as error:
+            status = _refuse(_one_line(error))
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except Exception as error:
+        # Before the first job there is nothing but the user's words to be wrong.
+        if composed:
+            raise
+        status = _refuse(_one_line(error))
+    sys.exit(status)
+
+
+def report(what: str, metrics: Mapping[str, float]) -> str:
+    """One line for the user: metrics by name."""
+    return f"{what}: " + "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+
+
+def _refuse(line: str) -> int:
+    print(f"error: {line}", file=sys.stderr)
+    return MISTAKE
+
+
+def _one_line(error: Exception) -> str:
+    match error:
+        case MissingConfigException() if error.options:
+            group, _, choice = str(error.missing_cfg_file).rpartition("/")
+            return f"{group}: expected one of {', '.join(error.options)}; received {choice!r}"
+        case OverrideParseException():
+            return f"expected words of the form key=value; received {error.override!r}"
+    text = " ".join(str(error).split())
+    if unknown := re.match(r"Could not override '(.+?)'", text):
+        return f"expected a known key; received {unknown[1]}"
+    if isinstance(error, UserError):
+        return text
+    words = " ".join(sys.argv[1:])
+    return f"expected words that compose; received {words} ({text.split(' full_key:')[0]})"
