@@ -1,0 +1,1 @@
+"""Tasks, optimizers, callbacks and checkpoints."""

@@ -1,0 +1,79 @@
+"""Examples to batches.
+
+The order of the training examples is a function of the seed and the step alone and needs no state:
+a run that is resumed at a step goes on with the batch that it would have had. The arrays stay in
+memory as bytes; a batch is gathered by index and scaled to [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from src.data.dataset import Split
+
+Pair = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+_EVALUATION_PIXELS = 2**19
+
+
+def training_batches(
+    split: Split, pair: Pair, batch_size: int, seed: int, first_step: int, last_step: int
+) -> tf.data.Dataset:
+    """Shuffled batches for the steps `first_step` to `last_step - 1`, counted over the whole run.
+
+    Every epoch has a permutation of its own, of which the remainder that fills no batch is left
+    out; the next epoch leaves out another.
+
+    Args:
+        split: the training examples.
+        pair: makes the model's input and target of images `[batch, height, width, channels]` in
+            [0, 1] and of the targets as they are.
+        batch_size: examples a batch, at most `len(split)`.
+        seed: of the order.
+        first_step: step to begin with.
+        last_step: step to end before.
+    """
+    examples, steps_per_epoch = len(split), len(split) // batch_size
+    images, targets = tf.constant(split.images), tf.constant(split.targets)
+
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        epoch, begin = step // steps_per_epoch, step % steps_per_epoch * batch_size
+        order = tf.random.experimental.index_shuffle(
+            tf.range(begin, begin + batch_size),
+            seed=tf.cast([seed, epoch], tf.uint32),
+            max_index=tf.cast(examples - 1, tf.int64),
+        )
+        return pair(_scaled(tf.gather(images, order)), tf.gather(targets, order))
+
+    return _in_order(tf.data.Dataset.range(first_step, last_step), batch)
+
+
+def evaluation_batches(split: Split, pair: Pair) -> tf.data.Dataset:
+    """Every example once, in order; the last batch may be smaller.
+
+    The batch size follows from the size of the pictures alone, so that an evaluation adds up in
+    the same order, and to the same sum, wherever it is asked for.
+    """
+    images, targets = tf.constant(split.images), tf.constant(split.targets)
+    size = max(1, _EVALUATION_PIXELS // (images.shape[1] * images.shape[2]))
+    batches = -(-len(split) // size)
+
+    def batch(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        begin, end = index * size, (index + 1) * size
+        return pair(_scaled(images[begin:end]), targets[begin:end])
+
+    return _in_order(tf.data.Dataset.range(batches), batch)
+
+
+def _scaled(images: tf.Tensor) -> tf.Tensor:
+    return tf.cast(images, tf.float32) / 255
+
+
+def _in_order(steps: tf.data.Dataset, batch: Callable[[tf.Tensor], object]) -> tf.data.Dataset:
+    options = tf.data.Options()
+    # With it on, fit can wait seconds after the last batch for the autotuner to wake up.
+    options.autotune.enabled = False
+    options.deterministic = True
+    return steps.map(batch, num_parallel_calls=2).prefetch(4).with_options(options)

@@ -1,0 +1,260 @@
+"""What happens beside the training steps, in the order in which it must happen.
+
+`Journal` writes down, `Gallery` draws, `Saver` makes sure that nothing of it is lost, `Bar` shows
+progress. All of them count steps with the optimizer, over the whole run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from src import figures, runs
+from src.data.dataset import Split
+from src.errors import UserError
+from src.training.checkpoints import Checkpoints
+from src.training.plan import Plan
+from src.training.tasks import Pictures, Task
+
+log = logging.getLogger("deconv")
+Logs = dict[str, Any]
+Drawing = Callable[[str, Pictures, int], None]
+
+
+class Interrupted(Exception):
+    """The user asked the run to end; its state has been saved."""
+
+
+class _Counting(keras.callbacks.Callback):
+    @property
+    def step(self) -> int:
+        """Steps trained since the run began."""
+        return int(self.model.optimizer.iterations)
+
+
+class Journal(_Counting):
+    """Writes each epoch to `metrics.jsonl`, to TensorBoard and to the log.
+
+    Args:
+        folder: the run's.
+        plan: how long it is.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        super().__init__()
+        self.file = folder / runs.METRICS
+        self.writers = {
+            part: tf.summary.create_file_writer(str(folder / "tensorboard" / part))
+            for part in ("train", "val")
+        }
+        self.plan = plan
+        self.history: list[Logs] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Starts the clock."""
+        self.first_step, self.begun = self.step, time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Reads the clock, so that validation and pictures are not counted as training.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        self.ended = time.perf_counter()
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"expected a finite loss; received {loss=} by step {self.step}"
+                " (a smaller optimizer.learning_rate may help)"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Writes the epoch down."""
+        step, seconds = self.step, self.ended - self.begun
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        rate = float(self.model.optimizer.learning_rate)
+        speed = (step - self.first_step) * self.plan.batch_size / seconds
+        row = {"epoch": epoch + 1, "step": step, **values, "learning_rate": rate}
+        row |= {"seconds": round(seconds, 3), "images_per_second": round(speed, 1)}
+        self.history.append(row)
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        with self.writers["train"].as_default(step):
+            for name, value in values.items():
+                if not name.startswith("val_"):
+                    tf.summary.scalar(name, value)
+            tf.summary.scalar("learning_rate", rate)
+            tf.summary.scalar("images_per_second", speed)
+            for weight in self.model.trainable_weights:
+                tf.summary.histogram(f"weights/{weight.path}", weight)
+        with self.writers["val"].as_default(step):
+            for name, value in values.items():
+                if name.startswith("val_"):
+                    tf.summary.scalar(name.removeprefix("val_"), value)
+        for writer in self.writers.values():
+            writer.flush()
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        log.info("epoch %d/%d  %s  %.0f images/s", epoch + 1, self.plan.epochs, shown, speed)
+
+
+class Gallery(_Counting):
+    """Draws the same validation examples, and what the metric has counted, after each epoch.
+
+    Args:
+        task: what is drawn.
+        examples: the fixed examples.
+        inputs: the same, as the model takes them.
+        draw: writes pictures named after the epoch.
+    """
+
+    def __init__(self, task: Task, examples: Split, inputs: tf.Tensor, draw: Drawing) -> None:
+        super().__init__()
+        self.task = task
+        self.examples = examples
+        self.inputs = inputs
+        self.draw = draw
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Draws the epoch."""
+        outputs = self.model.predict_on_batch(self.inputs)
+        pictures = self.task.sketch(self.examples, outputs) | self.task.tally()
+        self.draw(f"epoch-{epoch + 1:04d}", pictures, self.step)
+
+
+class Saver(_Counting):
+    """Saves a checkpoint after each epoch, every few steps if asked, and when told to stop.
+
+    Args:
+        checkpoints: where to.
+        task: knows the watched metric.
+        plan: knows where an epoch ends.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, task: Task, plan: Plan) -> None:
+        super().__init__()
+        self.checkpoints = checkpoints
+        self.task = task
+        self.plan = plan
+        self.best: float | None = None
+        self.stopping = False
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Takes Ctrl-C as a wish to stop after the step."""
+        self.previous = signal.signal(signal.SIGINT, self._stop)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Gives Ctrl-C back."""
+        signal.signal(signal.SIGINT, self.previous)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self.stopping:
+            raise KeyboardInterrupt
+        self.stopping = True
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Saves if it is time to.
+
+        Raises:
+            Interrupted: after Ctrl-C, once the state is on disk.
+        """
+        step = self.step
+        every = self.plan.checkpoint_every
+        inside = step % self.plan.steps_per_epoch
+        if (every and step % every == 0 and inside) or self.stopping:
+            self._save(step, best=self.best is None)
+        if self.stopping:
+            signal.signal(signal.SIGINT, self.previous)
+            raise Interrupted
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Saves, and moves the pointer to the best if the watched metric has improved."""
+        score = float((logs or {})[f"val_{self.task.watched}"])
+        better = self.task.better(score, self.best)
+        if better:
+            self.best = score
+        self._save(self.step, best=better)
+
+    def _save(self, step: int, best: bool) -> None:
+        state = {"step": step, "best": self.best, "watched": self.task.watched}
+        self.checkpoints.save(self.model, state, step, best)
+
+
+class Bar(_Counting):
+    """One bar for the whole run on a terminal, nothing elsewhere (the log has a line an epoch).
+
+    Args:
+        plan: how long the run is.
+        watched: the metric to show beside the loss.
+    """
+
+    def __init__(self, plan: Plan, watched: str) -> None:
+        super().__init__()
+        self.batch_size = plan.batch_size
+        self.watched = watched
+        self.bar = tqdm(
+            total=plan.steps * plan.batch_size,
+            unit=" images",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+            leave=False,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Moves the bar."""
+        values = logs or {}
+        shown = {name: values[name] for name in ("loss", self.watched) if name in values}
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update(self.step * self.batch_size - self.bar.n)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Takes the bar off the terminal."""
+        self.bar.clear()
+
+
+def write_graph(folder: Path, model: keras.Model) -> None:
+    """Writes the model's graph for TensorBoard."""
+    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+    graph = tf.function(model).get_concrete_function(signature).graph
+    with tf.summary.create_file_writer(str(folder / "tensorboard" / "train")).as_default(0):
+        tf.summary.graph(graph)
+
+
+def log_to(path: Path) -> None:
+    """Sends the run's log to the terminal and to a file."""
+    log.handlers.clear()
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    to_file = logging.FileHandler(path, encoding="utf-8")
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(to_file)
+    log.addHandler(logging.StreamHandler(sys.stdout))
+
+
+def drawing(folder: Path) -> Drawing:
+    """Returns what writes pictures to the run's `figures/` and to TensorBoard."""
+    writer = tf.summary.create_file_writer(str(folder / "tensorboard" / "pictures"))
+    (folder / "figures").mkdir(exist_ok=True)
+
+    def draw(when: str, pictures: Pictures, step: int) -> None:
+        with writer.as_default(step):
+            for name, picture in pictures.items():
+                figures.save_png(folder / "figures" / f"{name}-{when}.png", picture)
+                tag = name if when.startswith("epoch") else f"{name}/{when}"
+                tf.summary.image(tag, np.asarray(picture)[None])
+        writer.flush()
+
+    return draw

@@ -1,0 +1,81 @@
+"""The update rule and its learning rate."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from src import config
+
+
+@keras.saving.register_keras_serializable("deconv")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate as a function of the step.
+
+    Args:
+        peak: the rate after the warm-up.
+        shape: `constant`, `cosine` (to zero at `total_steps`), or `staircase`.
+        total_steps: steps of the run.
+        steps_per_epoch: width of a stair.
+        decay: factor from one stair to the next.
+        warmup_steps: steps over which the rate grows linearly to `peak`.
+    """
+
+    def __init__(
+        self,
+        peak: float,
+        shape: str,
+        total_steps: int,
+        steps_per_epoch: int,
+        decay: float = 0.99,
+        warmup_steps: int = 0,
+    ) -> None:
+        self.settings = {
+            "peak": peak,
+            "shape": shape,
+            "total_steps": total_steps,
+            "steps_per_epoch": steps_per_epoch,
+            "decay": decay,
+            "warmup_steps": warmup_steps,
+        }
+        self.peak, self.shape, self.decay = peak, shape, decay
+        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
+        """The rate of the update that follows after `step` updates."""
+        now = ops.cast(step, "float32")
+        factor = ops.ones_like(now)
+        if self.shape == "cosine":
+            span = max(1, self.total_steps - self.warmup_steps)
+            done = ops.clip((now - self.warmup_steps) / span, 0.0, 1.0)
+            factor = (1 + ops.cos(math.pi * done)) / 2
+        elif self.shape == "staircase":
+            epoch = ops.cast(ops.cast(step, "int64") // self.steps_per_epoch, "float32")
+            factor = ops.power(self.decay, epoch)
+        if self.warmup_steps:
+            factor = ops.minimum(factor, (now + 1) / self.warmup_steps)
+        return self.peak * factor
+
+    def get_config(self) -> dict[str, object]:
+        """Returns what rebuilds the schedule."""
+        return dict(self.settings)
+
+
+def build(
+    optimizer: config.Optimizer, total_steps: int, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
+    """Builds the optimizer for a run of `total_steps`."""
+    rate = Schedule(
+        optimizer.learning_rate,
+        optimizer.schedule,
+        total_steps,
+        steps_per_epoch,
+        optimizer.decay,
+        optimizer.warmup_steps,
+    )
+    if optimizer.name == "adam":
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.SGD(rate, momentum=optimizer.momentum)

@@ -1,0 +1,65 @@
+"""Durations, converted once: how many steps a run has and in what portions they are trained."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from src.config import Trainer
+from src.errors import UserError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a run.
+
+    Attributes:
+        batch_size: examples a step.
+        steps_per_epoch: whole batches in the training set.
+        steps: steps in all.
+        checkpoint_every: steps between checkpoints, or None.
+    """
+
+    batch_size: int
+    steps_per_epoch: int
+    steps: int
+    checkpoint_every: int | None
+
+    @classmethod
+    def of(cls, trainer: Trainer, examples: int) -> Plan:
+        """Plans the training on so many examples.
+
+        Raises:
+            UserError: the examples do not fill one batch.
+        """
+        steps_per_epoch = examples // trainer.batch_size
+        if not steps_per_epoch:
+            raise UserError(
+                f"expected trainer.batch_size of at most the {examples} training examples; "
+                f"received trainer.batch_size={trainer.batch_size}"
+            )
+        steps = trainer.steps or trainer.epochs * steps_per_epoch
+        return cls(trainer.batch_size, steps_per_epoch, steps, trainer.checkpoint_every)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all, the last of which may be a part."""
+        return math.ceil(self.steps / self.steps_per_epoch)
+
+    def stretches(self, step: int = 0) -> Iterator[tuple[int, int]]:
+        """Runs of epochs of one length, as `(first step, last step)`: part, whole ones, part."""
+        whole = self.steps_per_epoch
+        bounds = {step, min(math.ceil(step / whole) * whole, self.steps)}
+        bounds |= {max(step, self.steps // whole * whole), self.steps}
+        ordered = sorted(bounds)
+        yield from itertools.pairwise(ordered)
+
+    def steps_per_call(self, most: int, step: int = 0) -> int:
+        """The most steps, up to `most`, that divide every stretch and meet every checkpoint."""
+        lengths = [self.checkpoint_every or 0]
+        for first, last in self.stretches(step):
+            lengths.append(min(last - first, self.steps_per_epoch))
+        common = math.gcd(*lengths)
+        return max(size for size in range(1, min(most, common) + 1) if common % size == 0)

@@ -1,0 +1,60 @@
+"""Batches: an order that needs no state, and every evaluation example once."""
+
+import numpy as np
+import pytest
+
+from src.data.dataset import Split
+from src.data.pipeline import evaluation_batches, training_batches
+
+
+def numbered(examples: int) -> Split:
+    images = np.zeros((examples, 2, 3, 1), np.uint8)
+    images[:, 0, 0, 0] = np.arange(examples) % 256
+    return Split(images, np.arange(examples, dtype=np.int32))
+
+
+def both(images, targets):
+    return images, targets
+
+
+def order(split, *, batch=10, seed=0, first=0, last=20):
+    batches = training_batches(split, both, batch, seed, first, last)
+    return np.array([targets.numpy() for _, targets in batches])
+
+
+def test_an_epoch_holds_no_example_twice_and_leaves_out_the_remainder():
+    epoch = order(numbered(103), last=10)
+    assert epoch.shape == (10, 10)
+    assert len(set(epoch.ravel())) == 100
+
+
+def test_every_epoch_and_every_seed_has_its_own_order():
+    split = numbered(100)
+    first, second = order(split).reshape(2, 100)
+    other = order(split, seed=1)[:10].ravel()
+    assert sorted(first) == sorted(second) == sorted(other) == list(range(100))
+    assert len({tuple(first), tuple(second), tuple(other), tuple(range(100))}) == 4
+
+
+@pytest.mark.parametrize("start", [1, 9, 10, 13])
+def test_the_order_from_a_step_on_is_that_of_the_whole_run(start):
+    split = numbered(103)
+    np.testing.assert_array_equal(order(split, first=start), order(split)[start:])
+
+
+def test_the_largest_seed_is_a_seed():
+    assert order(numbered(20), seed=2**32 - 1, last=2).shape == (2, 10)
+
+
+def test_an_image_goes_with_its_target_and_is_scaled_to_the_unit_interval():
+    for images, targets in training_batches(numbered(256), both, 32, 0, 0, 8):
+        np.testing.assert_allclose(images[:, 0, 0, 0], targets.numpy() / 255, rtol=1e-6)
+        assert images.dtype == "float32"
+
+
+@pytest.mark.parametrize("examples", [1, 2, 7, 873, 1000])
+def test_an_evaluation_sees_every_example_once_and_in_order(examples):
+    images = np.zeros((examples, 28, 20, 1), np.uint8)  # 936 a batch
+    split = Split(images, np.arange(examples, dtype=np.int32))
+    seen = np.concatenate([targets for _, targets in evaluation_batches(split, both)])
+    np.testing.assert_array_equal(seen, np.arange(examples))
