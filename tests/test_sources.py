@@ -94,6 +94,20 @@ def test_a_folder_that_was_named_is_used_or_refused(monkeypatch, tmp_path, tfds_
         load(mnist(idx_dir=str(tmp_path / "absent"), fallback=fallback))
 
 
+@pytest.mark.parametrize("key", ["dir", "idx_dir"])
+@pytest.mark.parametrize("word", ["x" * 5000, "a\0b", "~nosuchuser/x", ""])
+def test_a_folder_that_cannot_be_one_is_refused_in_one_line(
+    monkeypatch, tmp_path, tfds_folder, key, word
+):
+    tfds_folder(tmp_path / "env")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "env"))
+    with pytest.raises(
+        DataError, match=rf"expected .*data\.{key}.*; received data\.{key}="
+    ) as caught:
+        load(mnist(**{key: word}))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_damaged_data_set_is_no_missing_one(monkeypatch, tmp_path, tfds_folder):
     def damaged(folder):
         raise DataError("truncated")

@@ -42,7 +42,7 @@ def prepare(name: str, root: Path) -> Path:
         DownloadError: the folder cannot be written, nothing arrives for `STALL_SECONDS`, the
             server refuses, or the files are not those that TFDS knows.
     """
-    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    existing = next(folder for folder in (root, *root.parents) if os.path.exists(folder))
     if not os.access(existing, os.W_OK):
         raise DownloadError(f"{existing} cannot be written")
     import tensorflow_datasets as tfds

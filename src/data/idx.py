@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zlib
 from pathlib import Path
 from typing import Protocol
@@ -47,7 +48,7 @@ def read_folder(folder: Path) -> dict[str, Split]:
         DataError: a file is missing, truncated, too long, of another kind or size, or its
             counterpart holds another number of examples.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Unlike Path.is_dir, never raises.
         raise DataError(f"expected data.idx_dir to be a folder; received data.idx_dir={folder}")
     paths = {
         (split, kind): _find(folder, f"{prefix}-{kind}", rank)
@@ -74,7 +75,7 @@ def read_folder(folder: Path) -> dict[str, Split]:
 def _find(folder: Path, stem: str, rank: int) -> Path:
     names = [f"{stem}{dot}idx{rank}-ubyte{end}" for end in ("", ".gz") for dot in "-."]
     for name in names:
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):
             return folder / name
     raise DataError(
         f"expected one of {', '.join(names)} in data.idx_dir; received data.idx_dir={folder}"

@@ -7,6 +7,7 @@ and a program that starts often waits for this each time.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ def find(root: Path, name: str) -> Path | None:
 
     Looks only at the names of files, so that absence is noticed without importing TFDS.
     """
+    if not os.path.isdir(root / name):  # Unlike Path.glob, never raises.
+        return None
     versions = [
         (tuple(map(int, match.groups())), info.parent)
         for info in (root / name).glob("*/dataset_info.json")

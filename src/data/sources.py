@@ -65,26 +65,30 @@ def load(data: TfdsData | BundledDigits | Scenes) -> DataSet:
 def _find(data: TfdsData) -> DataSet:
     classes = _CLASSES[data.name]
     if data.dir is None and data.idx_dir is not None:
-        folder = Path(data.idx_dir).expanduser().absolute()
+        folder = _path(data.idx_dir)
         splits = _with_validation(idx.read_folder(folder), data)
         return _labelled(data.name, classes, f"idx:{folder}", splits)
 
-    root = Path(data.dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
-    root = root.expanduser().absolute()
-    folder_or_none = prepared.find(root, data.name)
-    if folder_or_none is None and data.dir is not None:
+    ambient = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    root = _path(ambient if data.dir is None else data.dir)
+    found = prepared.find(root, data.name)
+    if found is None and data.dir is not None:
         raise DataError(
             f"expected data.dir to hold {data.name}/<version>/dataset_info.json, as TensorFlow "
             f"Datasets prepares it; received data.dir={data.dir}"
         )
-    if folder_or_none is None:
+    if found is None:
         try:
-            folder_or_none = download.prepare(data.name, root)
+            found = download.prepare(data.name, root)
         except download.DownloadError as error:
             missing = f"{data.name} is not prepared in {root} and its download failed ({error})"
             return _stand_in(data, missing)
-    splits = _with_validation(prepared.read(folder_or_none), data)
-    return _labelled(data.name, classes, f"tfds:{folder_or_none}", splits)
+    splits = _with_validation(prepared.read(found), data)
+    return _labelled(data.name, classes, f"tfds:{found}", splits)
+
+
+def _path(word: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(word)))
 
 
 def _stand_in(data: TfdsData, missing: str) -> DataSet:
