@@ -1,0 +1,257 @@
+"""Pooling and unpooling layers, for maps `[batch, height, width, channels]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from src.models import arithmetic, indexing, pooling
+from src.models.indexing import Tensor
+from src.models.initializers import Bilinear
+
+Shape = tuple[int | None, ...]
+
+
+@keras.saving.register_keras_serializable("deconv")
+class MaxPoolWithArgmax2D(keras.layers.Layer):
+    """Max pooling that also says where each maximum was.
+
+    Zeiler and Fergus, "Visualizing and understanding convolutional networks" (2014, section 2.1),
+    call the indices switches. The first of equals wins, in row-major order; NaN is larger than
+    any number; padding never wins.
+
+    Shapes: `[batch, height, width, channels]` to a pair of `[batch, rows, columns, channels]`:
+    values in the layer's dtype, and integer indices `(row * width + column) * channels + channel`
+    within each image.
+
+    Args:
+        pool_size: height and width of a window, or one number for both.
+        strides: distance between windows, or one number for both; `pool_size` if None.
+        padding: "valid" or "same".
+
+    Raises:
+        ValueError: an argument is none of these, or (when called) no window fits.
+    """
+
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int] = 2,
+        strides: int | tuple[int, int] | None = None,
+        padding: str = "valid",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pool_size = _pair("pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else _pair("strides", strides)
+        self.padding = _expect_padding(padding)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def call(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns values and indices."""
+        return pooling.max_pool_with_argmax(x, self.pool_size, self.strides, self.padding)
+
+    def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, Shape]:
+        """Returns the shapes of values and indices, which are the same."""
+        sizes = (
+            None if size is None else arithmetic.conv_output_size(size, *window, self.padding)
+            for size, window in zip(
+                input_shape[1:3], zip(self.pool_size, self.strides, strict=True), strict=True
+            )
+        )
+        shape = (input_shape[0], *sizes, input_shape[3])
+        return shape, shape
+
+    def compute_output_spec(self, x: keras.KerasTensor) -> tuple[Any, Any]:
+        """Returns the symbolic values and indices."""
+        shape, _ = self.compute_output_shape(x.shape)
+        indices = keras.KerasTensor(shape, indexing.dtype(x.shape[1:]))
+        return keras.KerasTensor(shape, self.compute_dtype), indices
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what rebuilds the layer."""
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "padding": self.padding,
+        }
+
+
+@keras.saving.register_keras_serializable("deconv")
+class MaxUnpool2D(keras.layers.Layer):
+    """Puts values back where a `MaxPoolWithArgmax2D` found its maxima, in maps of zeros.
+
+    `MaxUnpool2D()(values, indices, like=x)`: the values may be any, the indices are the pooling's,
+    and the spatial size is that of `like`, usually the pooling's input, so that odd and unknown
+    sizes come back exactly. Where windows overlap and two values have one index, the last in
+    row-major order is assigned (PyTorch leaves open which); they are not added. The gradient of a
+    value is that of the output at its index, for both of the two, as in PyTorch.
+
+    Shapes: two of `[batch, rows, columns, channels]` and `[batch, height, width, any]` to
+    `[batch, height, width, channels]`.
+
+    Raises:
+        ValueError: (when called) the shapes of values and indices differ, or an index lies outside
+            its image. In a TensorFlow graph the latter is an `InvalidArgumentError` when the graph
+            runs; code that XLA compiles as a whole drops such a value.
+    """
+
+    def call(self, values: Tensor, indices: Tensor, like: Tensor) -> Tensor:
+        """Returns the unpooled maps."""
+        height, width = ops.shape(like)[1:3]
+        return pooling.max_unpool(values, indices, height, width)
+
+    def compute_output_spec(
+        self, values: keras.KerasTensor, indices: keras.KerasTensor, like: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """Returns the symbolic output."""
+        pooling.expect_same_shape(values, indices)
+        shape = (values.shape[0], *like.shape[1:3], values.shape[3])
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable("deconv")
+class AverageUnpool2D(keras.layers.Layer):
+    """Gives every element of a window the window's value, so that average pooling gives it back.
+
+    `AverageUnpool2D(2)(x, like=y)` makes the spatial size of `y`, one that pools to that of `x`
+    with windows of `pool_size` side by side. Where SAME pooling had padding, it is cropped; what
+    VALID pooling left over is zero. Without `like` all windows are full.
+
+    Shapes: `[batch, rows, columns, channels]` to `[batch, height, width, channels]`.
+
+    Args:
+        pool_size: height and width of a window, or one number for both.
+
+    Raises:
+        ValueError: `pool_size` is not positive, or (when called) no such pooling exists.
+    """
+
+    def __init__(self, pool_size: int | tuple[int, int] = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pool_size = _pair("pool_size", pool_size)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def call(self, x: Tensor, like: Tensor | None = None) -> Tensor:
+        """Returns the unpooled maps."""
+        height, width = (None, None) if like is None else ops.shape(like)[1:3]
+        return pooling.average_unpool(x, self.pool_size, height, width)
+
+    def compute_output_spec(
+        self, x: keras.KerasTensor, like: keras.KerasTensor | None = None
+    ) -> keras.KerasTensor:
+        """Returns the symbolic output."""
+        sizes = []
+        for axis, kernel in enumerate(self.pool_size, start=1):
+            count = x.shape[axis]
+            if like is not None:
+                size = like.shape[axis]
+                pooling.expect_pooled(size, kernel, count)
+            else:
+                size = None if count is None else count * kernel
+            sizes.append(size)
+        return keras.KerasTensor((x.shape[0], *sizes, x.shape[3]), self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what rebuilds the layer."""
+        return {**super().get_config(), "pool_size": self.pool_size}
+
+
+@keras.saving.register_keras_serializable("deconv")
+class DepthwiseConv2DTranspose(keras.layers.Layer):
+    """Transposed convolution of each channel with its own kernel, bilinear to begin with.
+
+    For upsampling the scores of many classes, where a dense kernel is zero but for its diagonal.
+    No zeros are stuffed in between the inputs: phase `r` of the full result is a convolution with
+    every `stride`-th weight, `full[q * stride + r] = sum over t of x[q - t] * w[t * stride + r]`.
+
+    Shapes: `[batch, height, width, channels]` to the sizes of `Conv2DTranspose`: SAME
+    `height * stride`, VALID `(height - 1) * stride + max(kernel, stride)`. The kernel is
+    `[height, width, channels]`; there is no bias.
+
+    Args:
+        kernel_size: height and width of the kernels, or one number for both.
+        strides: growth of the maps, vertical and horizontal, or one number for both.
+        padding: "valid" or "same".
+
+    Raises:
+        ValueError: an argument is none of these.
+    """
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int],
+        padding: str = "same",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size = _pair("kernel_size", kernel_size)
+        self.strides = _pair("strides", strides)
+        self.padding = _expect_padding(padding)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def build(self, input_shape: Shape) -> None:
+        """Creates the kernel."""
+        self.kernel = self.add_weight(
+            name="kernel", shape=(*self.kernel_size, input_shape[-1]), initializer=Bilinear()
+        )
+
+    def call(self, x: Tensor) -> Tensor:
+        """Returns the upsampled maps."""
+        channels = self.kernel.shape[-1]
+        grid = list(zip(self.kernel_size, self.strides, strict=True))
+        taps = [-(-kernel // stride) for kernel, stride in grid]
+        missing = [(0, tap * s - k) for tap, (k, s) in zip(taps, grid, strict=True)]
+        phases = ops.pad(self.kernel, [*missing, (0, 0)])
+        phases = ops.reshape(phases, (taps[0], grid[0][1], taps[1], grid[1][1], channels))
+        phases = ops.flip(ops.transpose(phases, (0, 2, 4, 1, 3)), (0, 1))
+        phases = ops.reshape(phases, (*taps, channels, -1))
+        x = ops.pad(x, [(0, 0), *((tap - 1, tap - 1) for tap in taps), (0, 0)])
+        full = ops.depthwise_conv(x, phases, padding="valid")
+        rows, columns = ops.shape(full)[1:3]
+        full = ops.reshape(full, (-1, rows, columns, channels, *self.strides))
+        full = ops.transpose(full, (0, 1, 4, 2, 5, 3))
+        full = ops.reshape(full, (-1, rows * self.strides[0], columns * self.strides[1], channels))
+        down, across = (self._crop(*axis) for axis in grid)
+        return full[:, down, across]
+
+    def _crop(self, kernel: int, stride: int) -> slice:
+        """Where the output lies in the full result, `surplus` longer than the strided input."""
+        surplus = (kernel - 1) // stride * stride
+        if self.padding == "valid":
+            return slice(0, max(kernel, stride) - stride - surplus or None)
+        lead = max(kernel - stride, 0) // 2
+        return slice(lead, lead - surplus or None)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Returns the shape of the output."""
+        sizes = (
+            None if n is None else arithmetic.conv_transpose_output_size(n, k, s, self.padding)
+            for n, k, s in zip(input_shape[1:3], self.kernel_size, self.strides, strict=True)
+        )
+        return (input_shape[0], *sizes, input_shape[3])
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what rebuilds the layer."""
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+        }
+
+
+def _pair(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
+        raise ValueError(f"expected {name} of one or two integers >= 1; received {name}={value}")
+    return pair[0], pair[1]
+
+
+def _expect_padding(padding: str) -> str:
+    if padding not in ("valid", "same"):
+        raise ValueError(f"expected padding 'valid' or 'same'; received {padding=}")
+    return padding
