@@ -173,13 +173,13 @@ def test_images_of_a_batch_do_not_mix(graph):
 @pytest.mark.parametrize("jit_compile", [None, True], ids=["graph", "jit_compile"])
 @pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
 def test_values_with_one_index_are_assigned_in_order_and_never_added(graph, jit_compile):
-    values = tf.constant([1.0, 2.0, 3.0, 4.0], shape=(1, 2, 2, 1))
-    indices = tf.constant([8, 0, 8, 3], shape=(1, 2, 2, 1))
+    values = tf.constant([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], shape=(1, 2, 3, 1))
+    indices = tf.constant([0, 8, 8, 3, 8, 0], shape=(1, 2, 3, 1))
     like = tf.zeros((1, 3, 3, 1))
     unpool = MaxUnpool2D()
     run = tf.function(lambda v, i: unpool(v, i, like=like), jit_compile=jit_compile)
     y = (run if graph else run.python_function)(values, indices)
-    assert tf.reshape(y, [-1]).numpy().tolist() == [2, 0, 0, 4, 0, 0, 0, 0, 3]
+    assert tf.reshape(y, [-1]).numpy().tolist() == [6, 0, 0, 4, 0, 0, 0, 0, 5]
 
 
 @pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
@@ -197,27 +197,34 @@ def test_indices_are_exact_beyond_what_a_float32_counts(graph):
 
 @pytest.mark.parametrize(
     ("size", "pool", "padding"),
-    [(6, 2, "valid"), (7, 2, "same"), (7, 2, "valid"), (8, 3, "same"), (11, 3, "valid")],
+    [(6, 2, "valid"), (7, 2, "same"), (7, 2, "valid"), (8, 3, "same"), (21, 4, "same")],
 )
 def test_indices_of_non_overlapping_pooling_are_recognised(size, pool, padding):
     """Else unpooling would still be right, but slow."""
     x = RNG.standard_normal((2, size, size, 3)).astype("float32")
     _, indices = MaxPoolWithArgmax2D(pool, padding=padding)(x)
-    grid = (windows.likely(size, indices.shape[1]),) * 2
-    assert windows.all_own(indices, grid)
-    for elsewhere in (-1, 0, 1, 4, size * size * 3 - 1, size * size * 3, size * size * 3 + 1):
-        moved = indices.numpy().copy()
-        moved[1, -1, 0, 1] = elsewhere
-        own = reference_window(elsewhere, size, grid[0]) == (1, indices.shape[1] - 1, 0)
-        assert windows.all_own(tf.constant(moved), grid).numpy() == own
+    count = indices.shape[1]
+    axis = windows.likely(size, count)
+    assert windows.all_own(indices, (axis, axis))
+    lead, total = max(count * pool - size, 0) // 2, size * size * 3
+    for index in (-size * 3, -3, -1, 0, 1, 4, total - 1, total, total + 1, total + size * 3 + 2):
+        for window in np.ndindex(count, count, 3):
+            moved = indices.numpy()
+            moved[(1, *window)] = index
+            row, column, channel = index // (size * 3), index // 3 % size, index % 3
+            own = ((row + lead) // pool, (column + lead) // pool, channel) == window
+            expected = own and 0 <= index < total
+            assert windows.all_own(tf.constant(moved), (axis, axis)).numpy() == expected
 
 
-def reference_window(index, size, axis):
-    """Channel, row and column of the window of an index."""
-    if not 0 <= index < size * size * 3:
-        return None
-    row, column, channel = np.unravel_index(index, (size, size, 3))
-    return channel, (row + axis.lead) // axis.stride, (column + axis.lead) // axis.stride
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+def test_all_minus_infinity_is_found_inside_the_image(graph):
+    """21 pixels make 6 windows of 4 with one pixel of padding before the first."""
+    x = tf.fill((1, 21, 21, 1), -np.inf)
+    pool = MaxPoolWithArgmax2D(4, padding="same")
+    _, indices = (tf.function(pool) if graph else pool)(x)
+    firsts = [0, 3, 7, 11, 15, 19]
+    assert indices[0, :, :, 0].numpy().tolist() == [[21 * y + x for x in firsts] for y in firsts]
 
 
 @pytest.mark.parametrize("outside", [-1, 27, 2**31 - 1])
