@@ -18,7 +18,7 @@ class Cost:
         parameters: trainable numbers.
         connections: as the paper counts: each output counts the inputs it is wired to, and one
             more for its bias.
-        multiply_adds: connections that are not a bias's.
+        multiply_adds: connections that have a weight, trained or fixed, and are not a bias's.
     """
 
     parameters: int = 0

@@ -1,0 +1,197 @@
+"""LeNet-5 as published and in its modern form, and the wide 28x28 form.
+
+LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", 1998.
+Both builders return logits for images `[batch, height, width, 1]` in [0, 1].
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from src import config
+from src.models import bitmaps
+from src.models.arithmetic import C3_TABLE
+
+
+def scaled_tanh(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The paper's squashing function, 1.7159 tanh(2x/3), which maps +-1 to +-1 (appendix A)."""
+    return 1.7159 * ops.tanh(x * (2 / 3))
+
+
+@keras.saving.register_keras_serializable("deconv")
+class Subsampling2D(layers.Layer):
+    """Non-overlapping 2x2 sums, times a coefficient a map, plus a bias a map (section II-B).
+
+    Shapes: `[batch, height, width, channels]` to `[batch, height/2, width/2, channels]`.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates one coefficient and one bias a map: the mean of the window to begin with."""
+        channels = (input_shape[-1],)
+        self.coefficient = self.add_weight(
+            name="coefficient", shape=channels, initializer=keras.initializers.Constant(0.25)
+        )
+        self.bias = self.add_weight(name="bias", shape=channels, initializer="zeros")
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Subsamples `x`."""
+        total = 4 * ops.average_pool(x, 2, strides=2, padding="valid")
+        return total * self.coefficient + self.bias
+
+
+@keras.saving.register_keras_serializable("deconv")
+class SparseConv2D(layers.Layer):
+    """A VALID convolution in which each output map sees its own subset of the input maps.
+
+    Only the connected kernels exist as weights, so the parameter count is the paper's: 1,516
+    for C3 with its Table I.
+
+    Shapes: `[batch, height, width, inputs]` to
+    `[batch, height - kernel_size + 1, width - kernel_size + 1, outputs]`.
+
+    Args:
+        table: for each output map, the indices of the input maps that it sees.
+        kernel_size: side of the kernels in pixels.
+    """
+
+    def __init__(self, table: list[list[int]], kernel_size: int = 5, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.table = [list(row) for row in table]
+        self.kernel_size = kernel_size
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the connected kernels `[kernel, kernel, connections]` and the biases.
+
+        Raises:
+            ValueError: if the table names an input map that there is not.
+        """
+        channels = input_shape[-1]
+        if channels is None or max(map(max, self.table)) >= channels:
+            raise ValueError(
+                f"expected a table of input maps below channels={channels}; "
+                f"received table={self.table}"
+            )
+        connections = sum(map(len, self.table))
+        fan_in = self.kernel_size**2 * connections / len(self.table)
+        limit = (3 / fan_in) ** 0.5
+        size = self.kernel_size
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(size, size, connections),
+            initializer=keras.initializers.RandomUniform(-limit, limit),
+        )
+        self.bias = self.add_weight(name="bias", shape=(len(self.table),), initializer="zeros")
+        # Slot 0 of the padded kernel is a zero, where an output map does not see an input map.
+        slots = np.zeros((channels, len(self.table)), dtype="int32")
+        pairs = [(row, column) for column, rows in enumerate(self.table) for row in rows]
+        for slot, (row, column) in enumerate(pairs, start=1):
+            slots[row, column] = slot
+        self._slots = slots
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Convolves `x` with the connected kernels."""
+        padded = ops.pad(self.kernel, [[0, 0], [0, 0], [1, 0]])
+        kernel = ops.take(padded, self._slots, axis=-1)
+        return ops.conv(x, kernel, strides=1, padding="valid") + self.bias
+
+    def get_config(self) -> dict[str, object]:
+        """Returns what rebuilds the layer."""
+        return {**super().get_config(), "table": self.table, "kernel_size": self.kernel_size}
+
+
+@keras.saving.register_keras_serializable("deconv")
+class EuclideanRbf(layers.Layer):
+    """Euclidean radial basis functions with fixed centres (equation 7), negated to be logits.
+
+    Softmax cross entropy over minus the squared distances is the paper's discriminative criterion
+    (equation 9) without its constant `e^-j`.
+
+    Shapes: `[batch, 84]` to `[batch, classes]`, the minus squared distances to the centres.
+
+    Args:
+        centres: codes of +-1, `[classes][features]`.
+    """
+
+    def __init__(self, centres: list[list[float]], **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.centres = [list(row) for row in centres]
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Measures minus the squared distance of `x` to each centre."""
+        centres = ops.convert_to_tensor(self.centres, dtype=x.dtype)
+        return -ops.sum((x[:, None, :] - centres) ** 2, axis=-1)
+
+    def get_config(self) -> dict[str, object]:
+        """Returns what rebuilds the layer."""
+        return {**super().get_config(), "centres": self.centres}
+
+
+def build_lenet5(
+    model: config.LeNet5, input_shape: tuple[int, int, int], classes: int
+) -> keras.Model:
+    """Builds LeNet-5.
+
+    Args:
+        model: its options.
+        input_shape: `(height, width, 1)`; 28x28 is padded to the 32x32 of the paper.
+        classes: number of logits; 10 for the Euclidean output, which has bitmaps for digits only.
+
+    Raises:
+        ValueError: if the input is neither 28x28x1 nor 32x32x1.
+    """
+    if input_shape not in ((28, 28, 1), (32, 32, 1)):
+        raise ValueError(f"expected 28x28x1 or 32x32x1 images; received {input_shape=}")
+    sparse = model.c3 == "sparse"
+    output = model.output or ("rbf" if sparse else "softmax")
+    x = inputs = keras.Input(input_shape, name="image")
+    if input_shape[0] == 28:
+        x = layers.ZeroPadding2D(2, name="pad")(x)
+    # Background -0.1 and ink 1.175 make the pixels' mean about 0 and variance about 1 (II-B).
+    x = layers.Rescaling(1.275, offset=-0.1, name="normalise")(x)
+
+    def squashed(x: keras.KerasTensor) -> keras.KerasTensor:
+        return layers.Activation(scaled_tanh)(x)
+
+    def subsampled(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        layer = Subsampling2D(name=name) if sparse else layers.AveragePooling2D(2, name=name)
+        return squashed(layer(x))
+
+    x = subsampled(squashed(layers.Conv2D(6, 5, name="c1")(x)), "s2")
+    c3 = SparseConv2D(C3_TABLE, name="c3") if sparse else layers.Conv2D(16, 5, name="c3")
+    x = subsampled(squashed(c3(x)), "s4")
+    x = squashed(layers.Conv2D(120, 5, name="c5")(x))
+    x = squashed(layers.Dense(84, name="f6")(layers.Flatten(name="flatten")(x)))
+    if output == "rbf":
+        logits = EuclideanRbf(bitmaps.codes(), dtype="float32", name="output")(x)
+    else:
+        logits = layers.Dense(classes, dtype="float32", name="output")(x)
+    return keras.Model(inputs, logits, name="lenet5")
+
+
+def build_lenet_mnist(
+    model: config.LeNetMnist, input_shape: tuple[int, int, int], classes: int
+) -> keras.Model:
+    """Builds the 28x28 form: 32@5x5, 64@5x5, both SAME and max-pooled, 512 units, dropout.
+
+    1,663,370 parameters on 28x28x1 with 10 classes.
+
+    Args:
+        model: its options.
+        input_shape: `(height, width, channels)`.
+        classes: number of logits.
+    """
+    # Keras' L2(a) is a|w|^2, TensorFlow 1's is a/2 |w|^2.
+    decay = keras.regularizers.L2(model.l2 / 2) if model.l2 else None
+    x = inputs = keras.Input(input_shape, name="image")
+    for name, filters in (("conv1", 32), ("conv2", 64)):
+        x = layers.Conv2D(
+            filters, 5, padding="same", activation="relu", kernel_regularizer=decay, name=name
+        )(x)
+        x = layers.MaxPooling2D(name=f"pool{name[-1]}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(512, activation="relu", kernel_regularizer=decay, name="fc1")(x)
+    x = layers.Dropout(model.dropout, name="dropout")(x)
+    logits = layers.Dense(classes, kernel_regularizer=decay, dtype="float32", name="output")(x)
+    return keras.Model(inputs, logits, name="lenet_mnist")
