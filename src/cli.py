@@ -1,6 +1,7 @@
 """What the command lines share: Hydra composes, mistakes are answered in one line.
 
-Exit statuses: 0 done; 2 something was expected that was not received; 130 ended by Ctrl-C.
+Exit statuses: 0 done; 2 something was expected that was not received; 75 stopped by SIGINT or
+SIGTERM with its state saved, to go on with `resume=`; 130 ended at once by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,16 +24,21 @@ from src.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MISTAKE = 2
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: try again later.
 INTERRUPTED = 130
 
 
-def run(config_name: str, main: Callable[[dict[str, Any]], int]) -> None:
+class _Stopped(BaseException):
+    """Ends the other jobs of a multirun, which Hydra would go on with after an `Exception`."""
+
+
+def run(config_name: str, main: Callable[[dict[str, Any], list[str]], int]) -> None:
     """Composes the configuration that the command line asks for, and ends with `main`'s status.
 
     Args:
         config_name: primary configuration in `configs/`.
-        main: takes the composed values as plain dictionaries, once for each job of a multirun,
-            and returns an exit status.
+        main: takes the composed values as plain dictionaries and the words of the command line
+            that changed them, once for each job of a multirun, and returns an exit status.
     """
     # Hydra then raises what it would otherwise print over several lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -49,14 +55,16 @@ def run(config_name: str, main: Callable[[dict[str, Any]], int]) -> None:
             values = cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
             if settings.mode == RunMode.MULTIRUN and values.get("run_dir"):
                 values["run_dir"] = str(Path(str(values["run_dir"])) / str(settings.job.num))
-            status = main(values) or status
+            status = main(values, list(settings.overrides.task)) or status
         except (UserError, OmegaConfBaseException) as error:
             status = _refuse(_one_line(error))
-        if status == INTERRUPTED:
-            raise KeyboardInterrupt
+        if status == STOPPED:
+            raise _Stopped
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
+    except _Stopped:
+        status = STOPPED
     except KeyboardInterrupt:
         status = INTERRUPTED
     except Exception as error:

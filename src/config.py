@@ -70,9 +70,10 @@ class Scenes(_Section):
         width: width of the canvas in pixels.
         max_digits: a scene holds 1 to this many digits, in boxes that do not overlap.
         noise: standard deviation of the background noise, in units of the pixel range [0, 1].
-        train_scenes: number of training scenes.
-        val_scenes: number of validation scenes.
-        test_scenes: number of test scenes.
+        train_scenes: number of training scenes; if null, one for every two digits that there are,
+            12,000 at most.
+        val_scenes: likewise for validation, 1,000 at most.
+        test_scenes: likewise for the test, 1,000 at most.
         scene_seed: seed of the composition.
         dir: as for `mnist`, where the digits come from.
         idx_dir: as for `mnist`.
@@ -84,9 +85,9 @@ class Scenes(_Section):
     width: Annotated[int, Field(ge=28, le=4096)] = 84
     max_digits: Annotated[int, Field(ge=1, le=100)] = 3
     noise: Annotated[float, Field(ge=0, le=1)] = 0.0
-    train_scenes: Positive = 8000
-    val_scenes: Positive = 1000
-    test_scenes: Positive = 1000
+    train_scenes: Positive | None = None
+    val_scenes: Positive | None = None
+    test_scenes: Positive | None = None
     scene_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     dir: Text | None = None
     idx_dir: Text | None = None
@@ -161,7 +162,7 @@ class Fcn(_Section):
 
     Attributes:
         stride: stride of the finest score map that is fused: 32, 16 or 8 pixels.
-        filters: feature maps of the backbone's first stage.
+        filters: feature maps of the backbone's first stage; the last ones have eight times as many.
         freeze_upsampling: keep the bilinear upsampling fixed rather than learn it.
     """
 
@@ -214,6 +215,10 @@ class Trainer(_Section):
         keep: how many of the newest checkpoints are kept beside the best.
         precision: `float32`, `bfloat16` (mixed), or `auto`: bfloat16 where the processor has it.
         pictures: how many examples the pictures show.
+        ema: decay of the moving averages of the weights, with which a model is then evaluated;
+            null to keep none.
+        patience: epochs without improvement of the watched metric on the validation set after
+            which the run ends; null to run to the end.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
@@ -223,6 +228,8 @@ class Trainer(_Section):
     keep: Annotated[int, Field(ge=1, le=1000)] = 2
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     pictures: Annotated[int, Field(ge=1, le=100)] = 10
+    ema: Fraction | None = None
+    patience: Positive | None = None
 
 
 class Train(_Section):
@@ -265,6 +272,18 @@ class Train(_Section):
                 f"them twice; received {height}x{width}"
             )
         return self
+
+
+class Resume(_Section):
+    """How a run goes on.
+
+    Attributes:
+        resume: the run's folder, or `latest`; null to begin a new run.
+        force: whether settings other than the run's own may be changed.
+    """
+
+    resume: Text | None = None
+    force: bool = False
 
 
 class Eval(_Section):

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 
 @contextmanager
@@ -30,3 +31,12 @@ def standard_error() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(original, 2)
             os.close(original)
+
+
+def tensorflow() -> ModuleType:
+    """Imports TensorFlow and has it look for its devices, quietly."""
+    with standard_error():
+        import tensorflow
+
+        tensorflow.config.list_logical_devices()
+    return tensorflow

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,23 @@ def find(run: str) -> Path:
     if not (folder / CONFIG).is_file():
         raise UserError(f"expected a run's folder, with its {CONFIG}; received run={run}")
     return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Within the block no other process trains in the folder; the lock dies with its process.
+
+    Raises:
+        UserError: another process is training there.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"expected a folder in which no other process trains; received {folder}"
+            ) from error
+        yield
 
 
 def write(path: Path, text: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from src import quiet
 from src.data.dataset import DataError, Split
 
 _SHAPES = {"image": (28, 28, 1), "label": ()}
@@ -52,7 +53,7 @@ def read(folder: Path) -> dict[str, Split]:
     Raises:
         DataError: the folder's description or its records are damaged, or are of other data.
     """
-    import tensorflow as tf
+    tf = quiet.tensorflow()
     import tensorflow_datasets as tfds
 
     try:
@@ -86,14 +87,14 @@ def read(folder: Path) -> dict[str, Split]:
 
 def _records(folder: Path, split: str, info: Any) -> Split:
     """Decodes the records of one split; `info` is TFDS' description of it."""
-    import tensorflow as tf
+    tf = quiet.tensorflow()
 
     features = {
         "image": tf.io.FixedLenFeature([], tf.string),
         "label": tf.io.FixedLenFeature([], tf.int64),
     }
 
-    def decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode(records: Any) -> tuple[Any, Any]:
         examples = tf.io.parse_example(records, features)
         images = tf.map_fn(
             lambda png: tf.ensure_shape(tf.io.decode_png(png, channels=1), _SHAPES["image"]),

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from src.config import BundledDigits, Scenes, TfdsData
+from src.config import BundledDigits, Data, Scenes, TfdsData
 from src.data import bundled, download, idx, prepared, scenes
 from src.data.dataset import DIGITS, DataError, DataSet, Split, digest_of
 
@@ -40,6 +40,7 @@ _CLASSES = {
         "Ankle boot",
     ),
 }
+_MOST_SCENES = {"train": 12000, "val": 1000, "test": 1000}
 
 
 def load(data: TfdsData | BundledDigits | Scenes) -> DataSet:
@@ -62,6 +63,17 @@ def load(data: TfdsData | BundledDigits | Scenes) -> DataSet:
     return _find(data)
 
 
+def pinned(data: Data) -> Data:
+    """Writes out where the data lies, so that a run finds it again without the environment."""
+    if isinstance(data, BundledDigits):
+        return data
+    if data.dir is None and data.idx_dir is not None:
+        return data.model_copy(update={"idx_dir": str(_path(data.idx_dir))})
+    root = _tfds_root(data)
+    name = "mnist" if isinstance(data, Scenes) else data.name
+    return data.model_copy(update={"dir": str(root)}) if prepared.find(root, name) else data
+
+
 def _find(data: TfdsData) -> DataSet:
     classes = _CLASSES[data.name]
     if data.dir is None and data.idx_dir is not None:
@@ -69,8 +81,7 @@ def _find(data: TfdsData) -> DataSet:
         splits = _with_validation(idx.read_folder(folder), data)
         return _labelled(data.name, classes, f"idx:{folder}", splits)
 
-    ambient = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    root = _path(ambient if data.dir is None else data.dir)
+    root = _tfds_root(data)
     found = prepared.find(root, data.name)
     if found is None and data.dir is not None:
         raise DataError(
@@ -85,6 +96,11 @@ def _find(data: TfdsData) -> DataSet:
             return _stand_in(data, missing)
     splits = _with_validation(prepared.read(found), data)
     return _labelled(data.name, classes, f"tfds:{found}", splits)
+
+
+def _tfds_root(data: TfdsData | Scenes) -> Path:
+    ambient = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return _path(ambient if data.dir is None else data.dir)
 
 
 def _path(word: str) -> Path:
@@ -134,10 +150,11 @@ def _scenes(data: Scenes) -> DataSet:
     )
     canvas = scenes.Canvas(data.height, data.width, data.max_digits, data.noise)
     counts = {"train": data.train_scenes, "val": data.val_scenes, "test": data.test_scenes}
-    splits = {
-        split: scenes.compose(digits.splits[split], split, count, canvas, data.scene_seed)
-        for split, count in counts.items()
-    }
+    splits = {}
+    for split, count in counts.items():
+        known = digits.splits[split]
+        number = count or min(_MOST_SCENES[split], len(known) // 2)
+        splits[split] = scenes.compose(known, split, number, canvas, data.scene_seed)
     source = f"scenes of digits from {digits.source}"
     digest = digest_of(splits)
     return DataSet(data.name, source, digest, scenes.CLASSES, "masks", splits, digits.notice)

@@ -12,7 +12,8 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,7 +26,7 @@ from tqdm import tqdm
 from src import figures, runs
 from src.data.dataset import Split
 from src.errors import UserError
-from src.training.checkpoints import Checkpoints
+from src.training.checkpoints import Checkpoint, Checkpoints
 from src.training.plan import Plan
 from src.training.tasks import Pictures, Task
 
@@ -35,7 +36,7 @@ Drawing = Callable[[str, Pictures, int], None]
 
 
 class Interrupted(Exception):
-    """The user asked the run to end; its state has been saved."""
+    """The run was asked to end; its state has been saved."""
 
 
 class _Counting(keras.callbacks.Callback):
@@ -51,9 +52,10 @@ class Journal(_Counting):
     Args:
         folder: the run's.
         plan: how long it is.
+        history: rows that have been written already.
     """
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: Plan, history: list[Logs]) -> None:
         super().__init__()
         self.file = folder / runs.METRICS
         self.writers = {
@@ -61,7 +63,7 @@ class Journal(_Counting):
             for part in ("train", "val")
         }
         self.plan = plan
-        self.history: list[Logs] = []
+        self.history = history
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Starts the clock."""
@@ -129,67 +131,136 @@ class Gallery(_Counting):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Draws the epoch."""
-        outputs = self.model.predict_on_batch(self.inputs)
+        with self.model.averaged():
+            outputs = self.model.predict_on_batch(self.inputs)
         pictures = self.task.sketch(self.examples, outputs) | self.task.tally()
         self.draw(f"epoch-{epoch + 1:04d}", pictures, self.step)
+
+
+class Averaging(keras.callbacks.Callback):
+    """Validates with the moving averages, where the model keeps any."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Puts the averages in the place of the weights."""
+        self.swap = self.model.averaged()
+        self.swap.__enter__()
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Puts the weights back, bit for bit."""
+        self.swap.__exit__(None, None, None)
 
 
 class Saver(_Counting):
     """Saves a checkpoint after each epoch, every few steps if asked, and when told to stop.
 
+    Also ends the run early where the watched metric has stopped improving.
+
     Args:
         checkpoints: where to.
         task: knows the watched metric.
         plan: knows where an epoch ends.
+        patience: epochs without improvement after which the run ends; None to run to the end.
     """
 
-    def __init__(self, checkpoints: Checkpoints, task: Task, plan: Plan) -> None:
+    def __init__(
+        self, checkpoints: Checkpoints, task: Task, plan: Plan, patience: int | None
+    ) -> None:
         super().__init__()
         self.checkpoints = checkpoints
         self.task = task
         self.plan = plan
+        self.patience = patience
         self.best: float | None = None
+        self.best_step: int | None = None
+        self.waited = 0
         self.stopping = False
+        self.resumed: Checkpoint | None = None
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Takes Ctrl-C as a wish to stop after the step."""
-        self.previous = signal.signal(signal.SIGINT, self._stop)
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Takes the model, which is compiled, and itself back to a checkpoint."""
+        checkpoint.restore(self.model)
+        checkpoint.assign("random", self._groups()["random"])
+        self.resumed = checkpoint
+        self.best, self.waited = checkpoint.state["best"], checkpoint.state["waited"]
+        self.best_step = checkpoint.state["best_step"] if self.best is not None else None
 
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        """Gives Ctrl-C back."""
-        signal.signal(signal.SIGINT, self.previous)
+    @property
+    def done(self) -> bool:
+        """Whether the patience is spent."""
+        return self.patience is not None and self.waited >= self.patience
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self.stopping:
-            raise KeyboardInterrupt
-        self.stopping = True
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Gives the running metrics back to an epoch that was stopped inside."""
+        if self.resumed and self.resumed.step % self.plan.steps_per_epoch:
+            self.resumed.assign("metrics", self._groups()["metrics"])
+        self.resumed = None
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Saves if it is time to.
 
         Raises:
-            Interrupted: after Ctrl-C, once the state is on disk.
+            Interrupted: after a signal, once the state is on disk.
         """
-        step = self.step
-        every = self.plan.checkpoint_every
-        inside = step % self.plan.steps_per_epoch
-        if (every and step % every == 0 and inside) or self.stopping:
-            self._save(step, best=self.best is None)
-        if self.stopping:
-            signal.signal(signal.SIGINT, self.previous)
-            raise Interrupted
+        step, every = self.step, self.plan.checkpoint_every
+        inside = step % self.plan.steps_per_epoch and step < self.plan.steps
+        if inside and (self.stopping or (every and step % every == 0)):
+            self._save(step)
+            self._stop_if_asked()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Saves, and moves the pointer to the best if the watched metric has improved."""
-        score = float((logs or {})[f"val_{self.task.watched}"])
-        better = self.task.better(score, self.best)
-        if better:
-            self.best = score
-        self._save(self.step, best=better)
+        """Saves, and takes note if the watched metric has improved.
 
-    def _save(self, step: int, best: bool) -> None:
-        state = {"step": step, "best": self.best, "watched": self.task.watched}
-        self.checkpoints.save(self.model, state, step, best)
+        Raises:
+            Interrupted: after a signal, once the state is on disk.
+        """
+        score = float((logs or {})[f"val_{self.task.watched}"])
+        self.waited += 1
+        if self.task.better(score, self.best):
+            self.best, self.best_step, self.waited = score, self.step, 0
+        self._save(self.step)
+        self._stop_if_asked()
+        self.model.stop_training = self.done
+
+    def _stop_if_asked(self) -> None:
+        if self.stopping:
+            raise Interrupted
+
+    def _groups(self) -> dict[str, list[keras.Variable]]:
+        weights = {id(variable) for variable in self.model.weights}
+        return {
+            "random": [v for v in self.model.variables if id(v) not in weights],
+            # Not `metrics_variables`, which lacks the scores until the first batch.
+            "metrics": [*self.model.metrics[0].variables, *self.task.scores.variables],
+            "averages": self.model.averages.variables,
+        }
+
+    def _save(self, step: int) -> None:
+        state = {
+            "step": step,
+            "watched": self.task.watched,
+            "best": self.best,
+            # Until an epoch has ended, the best there is is the last.
+            "best_step": step if self.best_step is None else self.best_step,
+            "waited": self.waited,
+        }
+        self.checkpoints.save(self.model, self._groups(), state)
+
+    @contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Within the block the first SIGINT or SIGTERM stops after the step, the second at once."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self.stopping:
+                raise KeyboardInterrupt
+            self.stopping = True
+
+        signals = (signal.SIGINT, signal.SIGTERM)
+        previous = {number: signal.signal(number, stop) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 class Bar(_Counting):
@@ -197,15 +268,17 @@ class Bar(_Counting):
 
     Args:
         plan: how long the run is.
+        step: where it begins.
         watched: the metric to show beside the loss.
     """
 
-    def __init__(self, plan: Plan, watched: str) -> None:
+    def __init__(self, plan: Plan, step: int, watched: str) -> None:
         super().__init__()
         self.batch_size = plan.batch_size
         self.watched = watched
         self.bar = tqdm(
             total=plan.steps * plan.batch_size,
+            initial=step * plan.batch_size,
             unit=" images",
             unit_scale=True,
             dynamic_ncols=True,
@@ -225,6 +298,22 @@ class Bar(_Counting):
         self.bar.clear()
 
 
+def drawing(folder: Path) -> Drawing:
+    """Returns what writes pictures to the run's `figures/` and to TensorBoard."""
+    writer = tf.summary.create_file_writer(str(folder / "tensorboard" / "pictures"))
+    (folder / "figures").mkdir(exist_ok=True)
+
+    def draw(when: str, pictures: Pictures, step: int) -> None:
+        with writer.as_default(step):
+            for name, picture in pictures.items():
+                figures.save_png(folder / "figures" / f"{name}-{when}.png", picture)
+                tag = name if when.startswith("epoch") else f"{name}/{when}"
+                tf.summary.image(tag, np.asarray(picture)[None])
+        writer.flush()
+
+    return draw
+
+
 def write_graph(folder: Path, model: keras.Model) -> None:
     """Writes the model's graph for TensorBoard."""
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
@@ -242,19 +331,3 @@ def log_to(path: Path) -> None:
     to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(to_file)
     log.addHandler(logging.StreamHandler(sys.stdout))
-
-
-def drawing(folder: Path) -> Drawing:
-    """Returns what writes pictures to the run's `figures/` and to TensorBoard."""
-    writer = tf.summary.create_file_writer(str(folder / "tensorboard" / "pictures"))
-    (folder / "figures").mkdir(exist_ok=True)
-
-    def draw(when: str, pictures: Pictures, step: int) -> None:
-        with writer.as_default(step):
-            for name, picture in pictures.items():
-                figures.save_png(folder / "figures" / f"{name}-{when}.png", picture)
-                tag = name if when.startswith("epoch") else f"{name}/{when}"
-                tf.summary.image(tag, np.asarray(picture)[None])
-        writer.flush()
-
-    return draw

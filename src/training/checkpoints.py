@@ -1,10 +1,13 @@
 """A run's state on disk.
 
 A checkpoint is a folder `step-<steps>`: `model.weights.h5`, weights and optimizer as Keras writes
-them; `training.npz`, the variables that Keras leaves out (random generators, running metrics);
-`state.json`, what the callbacks remember; `digests.json`, the SHA-256 of each. It is written aside,
-flushed and renamed; then a pointer, the one-line file `last` or `best`, moves. Nothing in it is
-code or pickle.
+them; `training.npz`, the variables that Keras leaves out (random generators, running metrics,
+moving averages); `state.json`, what the callbacks remember; `digests.json`, the SHA-256 of each.
+It is written aside, flushed and renamed; then the pointers, the one-line files `last` and `best`,
+move. Nothing in it is code or pickle.
+
+The pointers are for people. What counts is the newest whole checkpoint and what it remembers of
+the best, so that a pointer that was damaged or exchanged misleads nobody.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ import numpy as np
 
 from src import runs
 from src.errors import UserError
+from src.training.averages import AveragedModel
 
 _WEIGHTS, _TRAINING, _STATE, _DIGESTS = (
     "model.weights.h5",
@@ -28,6 +33,46 @@ _WEIGHTS, _TRAINING, _STATE, _DIGESTS = (
     "state.json",
     "digests.json",
 )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files are all whole.
+
+    Attributes:
+        folder: where it is.
+        state: what the callbacks remembered.
+    """
+
+    folder: Path
+    state: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Steps trained."""
+        return self.state["step"]
+
+    def restore(self, model: AveragedModel) -> None:
+        """Loads the weights and their averages, and the optimizer's slots if the model has one.
+
+        Raises:
+            UserError: they are another model's.
+        """
+        try:
+            model.load_weights(self.folder / _WEIGHTS)
+        except (ValueError, KeyError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self.folder}: expected the weights of model={model.name}; received {reason}"
+            ) from error
+        self.assign("averages", model.averages.variables)
+
+    def assign(self, group: str, variables: list[keras.Variable]) -> None:
+        """Loads one of the groups of variables that were saved beside the weights."""
+        with np.load(self.folder / _TRAINING, allow_pickle=False) as arrays:
+            names = sorted(name for name in arrays.files if name.startswith(f"{group} "))
+            for name, variable in zip(names, variables, strict=True):
+                variable.assign(arrays[name])
 
 
 class Checkpoints:
@@ -42,92 +87,113 @@ class Checkpoints:
         self.folder = folder
         self.keep = keep
 
-    def save(self, model: keras.Model, state: dict[str, Any], step: int, best: bool) -> None:
+    def save(
+        self,
+        model: keras.Model,
+        groups: dict[str, list[keras.Variable]],
+        state: dict[str, Any],
+    ) -> None:
         """Saves the model and all that its training goes on from.
 
         Args:
             model: compiled, with its optimizer built.
-            state: what the callbacks remember, as JSON can hold it.
-            step: steps trained.
-            best: whether the pointer `best` moves here, too.
+            groups: the variables that `model.save_weights` leaves out, by the name of the group.
+            state: what the callbacks remember, as JSON can hold it: `step`, steps trained, and
+                `best_step`, the step of the best checkpoint so far, this one or an earlier.
         """
-        name = f"step-{step:09d}"
+        name = _name(state["step"])
         aside = self.folder / f".{name}.writing"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         model.save_weights(aside / _WEIGHTS)
-        np.savez(aside / _TRAINING, allow_pickle=False, **_named(_training_variables(model)))
+        arrays = {
+            # Paths are for the reader; the number tells variables of equal path apart.
+            f"{group} {index:04d} {variable.path}": np.asarray(variable)
+            for group, variables in groups.items()
+            for index, variable in enumerate(variables)
+        }
+        np.savez(aside / _TRAINING, allow_pickle=False, **arrays)
         (aside / _STATE).write_text(json.dumps(state), encoding="utf-8")
         parts = {part: _digest(aside / part) for part in (_WEIGHTS, _TRAINING, _STATE)}
         (aside / _DIGESTS).write_text(json.dumps(parts), encoding="utf-8")
-        for part in aside.iterdir():
-            _flush(part)
-        _flush(aside)
+        for path in (*aside.iterdir(), aside):
+            _flush(path)
         final = self.folder / name
         if final.exists():
             shutil.rmtree(final)
         aside.rename(final)
         _flush(self.folder)
-        for pointer in ("last", "best") if best else ("last",):
-            runs.write(self.folder / pointer, name + "\n")
+        runs.write(self.folder / "last", name + "\n")
+        runs.write(self.folder / "best", _name(state["best_step"]) + "\n")
         self._forget_old()
 
-    def load_weights(self, model: keras.Model, which: str) -> dict[str, Any]:
-        """Loads the weights of the `best` or the `last` checkpoint; returns its state.
+    def last(self) -> tuple[Checkpoint, list[str]]:
+        """The newest whole checkpoint, and a line about each newer one that is damaged.
 
         Raises:
-            UserError: there is none, it is damaged, or it is of another model.
+            UserError: there is none.
         """
-        folder = self._verified(which)
-        try:
-            model.load_weights(folder / _WEIGHTS)
-        except (ValueError, KeyError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{folder}: expected the weights of model={model.name}; received {reason}"
-            ) from error
-        return json.loads((folder / _STATE).read_text(encoding="utf-8"))
+        damages: list[str] = []
+        for folder in sorted(self.folder.glob("step-*"), reverse=True):
+            try:
+                return _whole(folder), damages
+            except UserError as error:
+                damages.append(str(error))
+        found = "; ".join(damages) or "none"
+        raise UserError(f"expected a whole checkpoint in {self.folder}; received {found}")
 
-    def _verified(self, which: str) -> Path:
-        pointer = self.folder / which
-        try:
-            folder = self.folder / Path(pointer.read_text(encoding="utf-8").strip()).name
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"expected a checkpoint in {self.folder}; received no readable {pointer.name}"
-            ) from error
-        try:
-            parts = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
-            damaged = [part for part, digest in parts.items() if _digest(folder / part) != digest]
-        except (OSError, ValueError, AttributeError) as error:
-            raise UserError(f"expected a whole checkpoint; received {folder} ({error})") from error
-        if damaged or set(parts) != {_WEIGHTS, _TRAINING, _STATE}:
-            raise UserError(
-                f"expected a whole checkpoint; received {folder} with a damaged "
-                f"{', '.join(damaged) or _DIGESTS}"
-            )
-        return folder
+    def best(self) -> Checkpoint:
+        """The best checkpoint.
+
+        Raises:
+            UserError: there is none, or it is damaged.
+        """
+        last, _ = self.last()
+        return _whole(self.folder / _name(last.state["best_step"]))
 
     def _forget_old(self) -> None:
-        best = self.folder / "best"
-        kept = {best.read_text(encoding="utf-8").strip()} if best.exists() else set()
         newest = sorted(path.name for path in self.folder.glob("step-*"))
-        for name in set(newest[: -self.keep]) - kept:
+        kept = set(newest[-self.keep :])
+        # A run that falls back on an older checkpoint falls back on what was the best then.
+        for name in tuple(kept):
+            try:
+                state = json.loads((self.folder / name / _STATE).read_text(encoding="utf-8"))
+                kept.add(_name(state["best_step"]))
+            except (OSError, ValueError, KeyError):
+                continue
+        for name in set(newest) - kept:
             shutil.rmtree(self.folder / name)
 
 
-def _training_variables(model: keras.Model) -> list[keras.Variable]:
-    weights = {id(variable) for variable in model.weights}
-    others = [variable for variable in model.variables if id(variable) not in weights]
-    return [*others, *model.metrics_variables]
+def _name(step: int) -> str:
+    return f"step-{step:09d}"
 
 
-def _named(variables: list[keras.Variable]) -> dict[str, np.ndarray]:
-    # Paths are for the reader; the order tells variables of equal path apart.
-    return {
-        f"{index:04d} {variable.path}": np.asarray(variable)
-        for index, variable in enumerate(variables)
-    }
+def _whole(folder: Path) -> Checkpoint:
+    """Checks every file of a checkpoint against its digest.
+
+    Raises:
+        UserError: one is missing or damaged, or the folder is not the one that it was saved as.
+    """
+    expected = f"expected a whole checkpoint; received {folder} with"
+    try:
+        parts = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
+        names = set(parts)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{expected} a missing or damaged {_DIGESTS}") from error
+    if names != {_WEIGHTS, _TRAINING, _STATE}:
+        raise UserError(f"{expected} a damaged {_DIGESTS}")
+    for part, digest in parts.items():
+        try:
+            intact = _digest(folder / part) == digest
+        except OSError as error:
+            raise UserError(f"{expected} a missing {part}") from error
+        if not intact:
+            raise UserError(f"{expected} a damaged {part}")
+    state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    if _name(state["step"]) != folder.name:
+        raise UserError(f"{expected} the contents of {_name(state['step'])}")
+    return Checkpoint(folder, state)
 
 
 def _digest(path: Path) -> str:

@@ -50,6 +50,8 @@ class Plan:
 
     def stretches(self, step: int = 0) -> Iterator[tuple[int, int]]:
         """Runs of epochs of one length, as `(first step, last step)`: part, whole ones, part."""
+        if step >= self.steps:
+            return
         whole = self.steps_per_epoch
         bounds = {step, min(math.ceil(step / whole) * whole, self.steps)}
         bounds |= {max(step, self.steps // whole * whole), self.steps}

@@ -1,0 +1,34 @@
+"""Evaluate a run from its own folder: `python -m src.eval run=latest`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from src import cli, config, quiet, runs
+from src.data import sources
+
+
+def main(values: dict[str, Any], words: list[str]) -> int:
+    """Evaluates the run that `values` name; returns an exit status."""
+    del words
+    settings = config.parse(config.Eval, values)
+    folder = runs.find(settings.run)
+    trained = config.load(folder / runs.CONFIG)
+    settings.check_fits(trained)
+    chosen = settings.data or trained.data
+    data = sources.load(chosen)
+    # TensorFlow takes seconds to import: not before the words above are known to be right.
+    quiet.tensorflow()
+    from src import experiment
+
+    if data.notice:
+        print(data.notice, file=sys.stderr)
+    run = experiment.Experiment(trained, folder, data)
+    metrics = run.evaluate(settings.checkpoint, settings.split, chosen == trained.data)
+    print(cli.report(f"{folder}, {settings.checkpoint}, {settings.split} of {data.name}", metrics))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run("eval", main)

@@ -1,0 +1,275 @@
+"""The composition root: from a configuration to data, model, task and run folder."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from src import config, runs
+from src.data import pipeline, sources
+from src.data.dataset import DataSet
+from src.errors import UserError
+from src.models.autoencoder import build_autoencoder
+from src.models.fcn import build_fcn
+from src.models.lenet import build_lenet5, build_lenet_mnist
+from src.training import callbacks, history, optimizers
+from src.training.averages import AveragedModel
+from src.training.checkpoints import Checkpoint, Checkpoints
+from src.training.plan import Plan
+from src.training.tasks import for_model
+
+# One call into TensorFlow trains about this many pixels, some tenths of a second: Ctrl-C and the
+# progress bar wait no longer, and the cost of the call does not count.
+_PIXELS_PER_CALL = 2500 * 28 * 28
+
+
+def resolved(settings: config.Train) -> config.Train:
+    """Writes out what was left to the machine: where the data lies, and the precision.
+
+    `trainer.precision=auto` is bfloat16 where the machine multiplies that faster.
+    """
+    asked = settings.trainer.precision
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        flags = ""
+    fast = "avx512_bf16" in flags or "amx_bf16" in flags or tf.config.list_physical_devices("GPU")
+    precision = asked if asked != "auto" else "bfloat16" if fast else "float32"
+    trainer = settings.trainer.model_copy(update={"precision": precision})
+    data = sources.pinned(settings.data)
+    return settings.model_copy(update={"trainer": trainer, "data": data})
+
+
+def build(model: config.Model, input_shape: tuple[int, int, int], classes: int) -> keras.Model:
+    """Builds a model by its registered name."""
+    match model:
+        case config.LeNet5():
+            return build_lenet5(model, input_shape, classes)
+        case config.LeNetMnist():
+            return build_lenet_mnist(model, input_shape, classes)
+        case config.Autoencoder():
+            return build_autoencoder(model, input_shape)
+        case config.Fcn():
+            return build_fcn(model, input_shape, classes)
+
+
+def check_own_data(folder: Path, data: DataSet) -> None:
+    """Refuses data that is not what a run was trained on, whatever its name.
+
+    Raises:
+        UserError: the examples are others.
+    """
+    own = runs.read_results(folder).get("data", {})
+    if own.get("digest", data.digest) != data.digest:
+        raise UserError(
+            f"expected the run's own data, {own['source']}; received other examples from "
+            f"{data.source} (src.eval takes data= to evaluate on other data)"
+        )
+
+
+def last_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """A run's newest whole checkpoint, and a line about each newer one that is damaged.
+
+    Returns:
+        None if the run ended before its first checkpoint.
+
+    Raises:
+        UserError: there are checkpoints, but none is whole.
+    """
+    checkpoints = Checkpoints(folder / "checkpoints")
+    if not any(checkpoints.folder.glob("step-*")):
+        return None, []
+    return checkpoints.last()
+
+
+class Experiment:
+    """A run's data, model and task, and the folder that all of it is written to.
+
+    Args:
+        settings: the run's configuration, its precision resolved.
+        folder: the run's.
+        data: the data set.
+    """
+
+    def __init__(self, settings: config.Train, folder: Path, data: DataSet) -> None:
+        bfloat16 = settings.trainer.precision == "bfloat16"
+        shape = data.splits["train"].images.shape[1:]
+        if shape != settings.data.image_shape:
+            raise UserError(
+                f"expected {data.name} to hold images of {settings.data.image_shape}; "
+                f"received {shape} from {data.source}"
+            )
+        keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
+        keras.utils.set_random_seed(settings.seed)
+        self.settings = settings
+        self.folder = folder
+        self.data = data
+        self.task = for_model(settings.model.name, data)
+        model = build(settings.model, shape, len(data.classes))
+        self.model = AveragedModel(model, settings.trainer.ema)
+        self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
+        self.draw = callbacks.drawing(folder)
+
+    def train(self, checkpoint: Checkpoint | None) -> bool:
+        """Trains as planned and writes `results.json`.
+
+        Args:
+            checkpoint: where to go on from; None to begin.
+
+        Returns:
+            False if the run was asked to stop before its end.
+        """
+        train, val = self.data.splits["train"], self.data.splits["val"]
+        trainer = self.settings.trainer
+        plan = Plan.of(trainer, len(train))
+        step = checkpoint.step if checkpoint else 0
+        pixels = trainer.batch_size * train.images.shape[1] * train.images.shape[2]
+        self.model.compile(
+            optimizers.build(self.settings.optimizer, plan.steps, plan.steps_per_epoch),
+            loss=self.task.loss,
+            metrics=[self.task.scores],
+            steps_per_execution=plan.steps_per_call(max(1, _PIXELS_PER_CALL // pixels), step),
+        )
+        self.model.optimizer.build(self.model.trainable_variables)
+        saver = callbacks.Saver(self.checkpoints, self.task, plan, trainer.patience)
+        saver.set_model(self.model)
+        if checkpoint:
+            saver.resume(checkpoint)
+        rows = history.rewind_metrics(self.folder / runs.METRICS, step)
+        history.rewind_events(self.folder / "tensorboard", step)
+        if not step:
+            callbacks.write_graph(self.folder, self.model)
+        examples = val[: trainer.pictures]
+        inputs = next(iter(pipeline.evaluation_batches(examples, self.task.pair)))[0]
+        watchers = [
+            callbacks.Averaging(),
+            callbacks.Journal(self.folder, plan, rows),
+            callbacks.Gallery(self.task, examples, inputs, self.draw),
+            saver,
+            callbacks.Bar(plan, step, self.task.watched),
+        ]
+        earlier = runs.read_results(self.folder).get("seconds", 0.0)
+        self._record(rows, "running", earlier)
+        begun = time.perf_counter()
+        with logging_redirect_tqdm([callbacks.log]), saver.heeding_signals():
+            finished = self._fit(plan, step, saver, watchers)
+        seconds = earlier + time.perf_counter() - begun
+        self._record(rows, "finished" if finished else "interrupted", round(seconds, 3))
+        return finished
+
+    def _fit(
+        self,
+        plan: Plan,
+        step: int,
+        saver: callbacks.Saver,
+        watchers: list[keras.callbacks.Callback],
+    ) -> bool:
+        train, val = self.data.splits["train"], self.data.splits["val"]
+        validation = pipeline.evaluation_batches(val, self.task.pair)
+        try:
+            for first, last in plan.stretches(step):
+                if saver.done:
+                    break
+                epoch = first // plan.steps_per_epoch
+                length = min(last - first, plan.steps_per_epoch)
+                self.model.fit(
+                    pipeline.training_batches(
+                        train, self.task.pair, plan.batch_size, self.settings.seed, first, last
+                    ),
+                    initial_epoch=epoch,
+                    epochs=epoch + (last - first) // length,
+                    steps_per_epoch=length,
+                    shuffle=False,
+                    validation_data=validation,
+                    callbacks=watchers,
+                    verbose=0,
+                )
+        except callbacks.Interrupted:
+            return False
+        return True
+
+    def _record(self, rows: list[dict[str, Any]], status: str, seconds: float) -> None:
+        """Writes what the training has come to; the evaluations are added to it."""
+        best: dict[str, Any] = {}
+        watched = f"val_{self.task.watched}"
+        for row in rows:
+            if self.task.better(row[watched], best.get(watched)):
+                best = row
+        speeds = [row["images_per_second"] for row in rows]
+        names = [name for name in best if f"val_{name}" in best]
+        runs.write_results(
+            self.folder,
+            {
+                **runs.read_results(self.folder),
+                "model": self.settings.model.name,
+                "status": status,
+                "data": {
+                    "name": self.data.name,
+                    "source": self.data.source,
+                    "digest": self.data.digest,
+                },
+                "seed": self.settings.seed,
+                "parameters": self.model.count_params(),
+                "steps": int(self.model.optimizer.iterations),
+                "seconds": seconds,
+                "images_per_second": statistics.median(speeds) if speeds else None,
+                "precision": self.settings.trainer.precision,
+                "versions": {
+                    "python": platform.python_version(),
+                    "tensorflow": tf.__version__,
+                    "keras": keras.__version__,
+                },
+                "metrics": {"train": {name: best[name] for name in names}},
+            },
+        )
+
+    def evaluate(self, checkpoint: str, split: str, own_data: bool = True) -> dict[str, float]:
+        """Evaluates a checkpoint on a split; adds metrics and pictures to the run.
+
+        Args:
+            checkpoint: `best` or `last`.
+            split: `train`, `val` or `test`.
+            own_data: whether the data set is the one that the run was trained on.
+
+        Returns:
+            The metrics by name, and the baselines where the task has any.
+
+        Raises:
+            UserError: the checkpoint is missing, damaged, or of another model, or the data is not
+                the run's own although it should be.
+        """
+        results = runs.read_results(self.folder)
+        if own_data:
+            check_own_data(self.folder, self.data)
+        saved = self.checkpoints.best() if checkpoint == "best" else self.checkpoints.last()[0]
+        saved.restore(self.model)
+        if not self.model.compiled:
+            self.model.compile(loss=self.task.loss, metrics=[self.task.scores])
+        part = self.data.splits[split]
+        batches = pipeline.evaluation_batches(part, self.task.pair)
+        examples = part[: self.settings.trainer.pictures]
+        inputs = next(iter(pipeline.evaluation_batches(examples, self.task.pair)))[0]
+        with self.model.averaged():
+            values = self.model.evaluate(batches, verbose=0, return_dict=True)
+            pictures = self.task.tally()
+            pictures |= self.task.sketch(examples, self.model.predict_on_batch(inputs))
+            if self.task.reviews:
+                pictures |= self.task.review(part, self.model.predict(batches, verbose=0))
+        metrics = {name: float(value) for name, value in values.items()}
+        label = f"{checkpoint}-{split}" if own_data else f"{checkpoint}-{split}-{self.data.name}"
+        self.draw(label, pictures, saved.step)
+        latent = getattr(self.settings.model, "latent", None)
+        baselines = dict(self.task.baselines(self.data.splits["train"], part, latent))
+        evaluation = {"step": saved.step, "data": self.data.source, **metrics, **baselines}
+        results.setdefault("evaluations", {})[label] = evaluation
+        if own_data and checkpoint == "best":
+            results.setdefault("metrics", {})[split] = metrics
+        runs.write_results(self.folder, results)
+        return metrics | baselines

@@ -1,0 +1,81 @@
+"""Which settings a resumed run goes on with: its own, unless the user insists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from src import config, runs
+from src.errors import UserError
+
+# What may change without changing what the steps do.
+_FREE = {
+    "trainer.epochs",
+    "trainer.steps",
+    "trainer.checkpoint_every",
+    "trainer.keep",
+    "data.dir",
+    "data.idx_dir",
+}
+_OWN_WORDS = {"resume", "force"}
+
+
+def merged(folder: Path, values: dict[str, Any], words: list[str], force: bool) -> config.Train:
+    """The run's own settings with those that the command line changes.
+
+    Args:
+        folder: the run's.
+        values: the composed configuration, defaults and all.
+        words: the `key=value` words of the command line; only they change anything.
+        force: whether they may change what the steps do.
+
+    Raises:
+        UserError: a word changes what the steps do, and `force` is not set.
+    """
+    own = config.load(folder / runs.CONFIG)
+    flat = _flat(own.model_dump(mode="json"))
+    composed = _flat(values)
+    chosen = dict(flat)
+    for key in {word.lstrip("+~").split("=")[0] for word in words} - _OWN_WORDS:
+        parts = {name for name in composed if name == key or name.startswith(f"{key}.")}
+        if not parts or key == "run_dir":
+            raise UserError(f"expected no {key}= with resume=; received {key}=")
+        stale = {name for name in chosen if name.startswith(f"{key}.")}
+        chosen = {name: value for name, value in chosen.items() if name not in stale - parts}
+        chosen |= {name: composed[name] for name in parts}
+    settings = config.parse(config.Train, _nested(chosen))
+    new = _flat(settings.model_dump(mode="json"))
+    changed = sorted(name for name in flat.keys() | new.keys() if flat.get(name) != new.get(name))
+    refused = [name for name in changed if name not in _FREE]
+    if refused and not force:
+        listed = ", ".join(f"{name}={new.get(name)} (was {flat.get(name)})" for name in refused)
+        raise UserError(f"expected the run's own settings, or force=true; received {listed}")
+    return settings
+
+
+def finished(folder: Path, settings: config.Train) -> bool:
+    """Whether the run has reached its end and `settings` do not move it."""
+    own = config.load(folder / runs.CONFIG).trainer
+    same = (own.epochs, own.steps) == (settings.trainer.epochs, settings.trainer.steps)
+    return same and runs.read_results(folder).get("status") == "finished"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parents, key = name.split(".")
+        inner = nested
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[key] = value
+    return nested

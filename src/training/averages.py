@@ -1,0 +1,69 @@
+"""Moving averages of the weights, with TensorFlow 1's warm-up.
+
+They are updated inside the training step, so that every step counts however many of them one call
+trains; the raw weights stay the model's own and come back bit for bit after an evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+from keras import ops
+
+
+class AveragedModel(keras.Model):
+    """A functional model that keeps moving averages of its trainable weights.
+
+    After update number n (from 1) `average += (1 - d) * (weight - average)` with
+    `d = min(decay, (1 + n) / (10 + n))`; the averages begin at the initial weights
+    (`tf.train.ExponentialMovingAverage` with `num_updates`).
+
+    Args:
+        model: what is trained; the two share their layers.
+        decay: in [0, 1), or None to keep no averages.
+    """
+
+    def __init__(self, model: keras.Model, decay: float | None) -> None:
+        super().__init__(model.inputs, model.outputs, name=model.name)
+        self.decay = decay
+        # Not weights of the model: what it saves as its weights are the raw ones.
+        self.averages = _Untracked(
+            [
+                keras.Variable(ops.copy(weight), dtype=weight.dtype, trainable=False)
+                for weight in (self.trainable_weights if decay is not None else [])
+            ]
+        )
+
+    def train_step(self, data: object) -> dict[str, keras.KerasTensor]:
+        """Trains on a batch and updates the averages."""
+        logs = super().train_step(data)
+        if self.decay is not None:
+            updates = ops.cast(self.optimizer.iterations, "float32")
+            decay = ops.minimum(self.decay, (1 + updates) / (10 + updates))
+            for average, weight in zip(
+                self.averages.variables, self.trainable_weights, strict=True
+            ):
+                average.assign_add((1 - decay) * (weight - average))
+        return logs
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within the block the weights are the averages, if there are any."""
+        pairs = list(zip(self.trainable_weights, self.averages.variables, strict=False))
+        raw = [ops.copy(weight) for weight, _ in pairs]
+        try:
+            for weight, average in pairs:
+                weight.assign(average)
+            yield
+        finally:
+            for (weight, _), value in zip(pairs, raw, strict=True):
+                weight.assign(value)
+
+
+class _Untracked:
+    """Holds variables where Keras, which tracks lists of them, does not look."""
+
+    def __init__(self, variables: list[keras.Variable]) -> None:
+        self.variables = variables

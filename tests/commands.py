@@ -1,0 +1,50 @@
+"""Runs the project's commands as a user does, in a process of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SCENES = "data.train_scenes=40 data.val_scenes=20 data.test_scenes=20"
+# Seven steps an epoch on 3,500 digits; four on the scenes.
+MODELS = {
+    "lenet5": "model=lenet5 data=mnist_5k trainer.batch_size=500",
+    "lenet_mnist": "model=lenet_mnist data=mnist_5k trainer.batch_size=500",
+    "autoencoder": "model=autoencoder data=mnist_5k trainer.batch_size=500",
+    "fcn": f"model=fcn model.filters=4 data=scenes {SCENES} trainer.batch_size=10",
+}
+
+
+def start(module, words, folder):
+    """Starts `python -m module words` in a folder."""
+    # Scenes need digits, and looking for MNIST on a network takes its time.
+    shared = ROOT.parent / "shared" / "tensorflow_datasets"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TFDS_DATA_DIR": str(shared)}
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *words.split()],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run(module, words, folder, status=0):
+    """Runs a command to its end; returns what it printed to standard output and error."""
+    process = start(module, words, folder)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == status, (process.returncode, out, err)
+    return out, err
+
+
+def read(path):
+    """Reads a JSON file."""
+    return json.loads(path.read_text())
+
+
+def rows(folder):
+    """Reads a run's `metrics.jsonl`."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

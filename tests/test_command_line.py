@@ -1,0 +1,132 @@
+"""Mistakes on the command line: one line, exit status 2, nothing written, no TensorFlow."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# words, what the line must name
+TRAIN = [
+    ("model=resnet", "model: expected one of autoencoder, fcn, lenet5, lenet_mnist; received 'res"),
+    ("data=imagenet", "data: expected one of .*mnist.*; received 'imagenet'"),
+    ("optimizer=lion", "optimizer: expected one of adam, sgd; received 'lion'"),
+    ("model", "expected words of the form key=value; received 'model'"),
+    ("=3", "expected words that compose; received =3"),
+    ("trainer.epoch=3", "expected a known key; received trainer.epoch"),
+    ("+trainer.epoch=3", "expected a known key; received trainer.epoch=3"),
+    ("epochs=3", "expected a known key; received epochs"),
+    ("model.c3=sparse", "expected a known key; received model.c3"),
+    ("trainer.epochs=0", "trainer.epochs: .*1; received 0"),
+    ("trainer.epochs=-3", "trainer.epochs: .*1; received -3"),
+    ("trainer.epochs=many", "trainer.epochs: expected a valid integer; received 'many'"),
+    ("trainer.epochs=2.5", "trainer.epochs: expected .*integer; received 2.5"),
+    ("trainer.epochs=true", "trainer.epochs: expected .*integer; received True"),
+    ("trainer.epochs=[1,2]", r"trainer.epochs: expected .*integer; received \[1, 2\]"),
+    ("trainer.epochs=null", "trainer.epochs: expected .*integer; received None"),
+    ("trainer.steps=0", "trainer.steps: .*1; received 0"),
+    ("trainer.batch_size=0", "trainer.batch_size: .*1; received 0"),
+    ("trainer.batch_size=1e12", "trainer.batch_size: .*; received 1000000000000.0"),
+    ("trainer.checkpoint_every=-1", "trainer.checkpoint_every: .*; received -1"),
+    ("trainer.keep=0", "trainer.keep: .*1; received 0"),
+    ("trainer.precision=float16", "trainer.precision: .*'bfloat16'; received 'float16'"),
+    ("trainer=null", "expected words that compose; received trainer=null"),
+    ("seed=-1", "seed: .*0; received -1"),
+    ("seed=4294967296", "seed: .*4294967296; received 4294967296"),
+    ("optimizer.learning_rate=nan", "optimizer.learning_rate: expected a finite number; .*nan"),
+    ("optimizer.learning_rate=inf", "optimizer.learning_rate: expected a finite number; .*inf"),
+    ("optimizer.learning_rate=0", "optimizer.learning_rate: .*0; received 0"),
+    ("optimizer.learning_rate=-0.1", "optimizer.learning_rate: .*0; received -0.1"),
+    ("optimizer.momentum=0.9", "optimizer.momentum=0 with optimizer=adam .* received .*=0.9"),
+    ("optimizer.schedule=linear", "optimizer.schedule: .*; received 'linear'"),
+    ("model.latent=0", "model.latent: .*1; received 0"),
+    ("model.decoder=unet", "model.decoder: .*'average_unpool'; received 'unet'"),
+    ("model=lenet_mnist model.dropout=1", "model.dropout: .*1; received 1"),
+    ("model=lenet5 model.output=svm", "model.output: .*'rbf'; received 'svm'"),
+    ("model=fcn data=mnist", r"data=scenes\) for model=fcn; received data=mnist"),
+    ("model=fcn model.stride=4", "model.stride: expected 32, 16 or 8; received 4"),
+    (
+        "model=fcn model.stride=32 data.height=28 data.max_digits=2",
+        "model.stride of at most the shorter side, 28 pixels; received model.stride=32",
+    ),
+    ("model=fcn data.max_digits=7", "max_digits of at most 6 .*; received data.max_digits=7"),
+    ("model=fcn data.noise=2", "data.noise: .*1; received 2"),
+    ("model=lenet5 data=scenes", "one label an image .*; received data=scenes"),
+    ("data=scenes data.height=62", "4 divides .*; received 62x84"),
+    ("data.val_examples=0", "data.val_examples: .*1; received 0"),
+    ("data.dir=[a]", r"data.dir: expected .*string; received \['a'\]"),
+    ("data.val_examples=${nothing}", "expected words that compose; received data.val.*nothing"),
+    ("run_dir=pyproject.toml", "expected a new or empty folder; received run_dir=pyproject.toml"),
+    ("run_dir=src", "expected a new or empty folder; received run_dir=src"),
+    ("experiment=secret", "experiment: expected one of .*; received 'secret'"),
+]
+EVAL = [
+    ("run=nowhere", "expected a run's folder, with its config.yaml; received run=nowhere"),
+    ("run=src", "expected a run's folder, with its config.yaml; received run=src"),
+    ("checkpoint=newest", "checkpoint: expected 'best' or 'last'; received 'newest'"),
+    ("split=dev", "split: expected 'train', 'val' or 'test'; received 'dev'"),
+    ("data=imagenet", "data: expected one of .*; received 'imagenet'"),
+    ("runs=latest", "expected a known key; received runs"),
+]
+
+# The module cannot be imported, so that a mistake that needs TensorFlow to be noticed shows.
+RUN = "import sys, runpy; sys.modules['tensorflow'] = None; sys.argv = sys.argv[1:]; "
+RUN += "runpy.run_module(sys.argv[0], run_name='__main__')"
+
+
+def run(module, words, folder):
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(folder)}
+    command = [sys.executable, "-c", RUN, module, *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "something").touch()
+    (tmp_path / "pyproject.toml").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "named"),
+    [("src.train", *case) for case in TRAIN] + [("src.eval", *case) for case in EVAL],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_mistake_is_answered_in_one_line(module, words, named, folder):
+    before = sorted(folder.rglob("*"))
+    ended = run(module, words.split(), folder)
+    assert ended.returncode == 2, ended.stderr
+    assert re.fullmatch(r"error: [^\n]+\n", ended.stderr), ended.stderr
+    assert re.search(named, ended.stderr), ended.stderr
+    assert ended.stdout == ""
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("module", ["src.train", "src.eval"])
+def test_help_needs_no_tensorflow(module, folder):
+    ended = run(module, ["--help"], folder)
+    assert ended.returncode == 0, ended.stderr
+    assert f"python -m {module}" in ended.stdout
+
+
+def test_a_configuration_edited_by_hand_is_checked_like_the_command_line(folder):
+    (folder / "run").mkdir()
+    (folder / "run" / "config.yaml").write_text("model: {name: lenet5, c3: full}\n")
+    ended = run("src.eval", ["run=run"], folder)
+    assert ended.returncode == 2
+    assert re.search(r"run/config.yaml: model.c3: .*; received 'full'", ended.stderr)
+    (folder / "run" / "config.yaml").write_text("model: [\n")
+    assert "expected a readable run configuration" in run("src.eval", ["run=run"], folder).stderr
+
+
+def test_a_configuration_cannot_make_the_program_run_code(folder):
+    (folder / "run").mkdir()
+    attack = "model: !!python/object/apply:os.system ['touch owned']\n"
+    (folder / "run" / "config.yaml").write_text(attack)
+    ended = run("src.eval", ["run=run"], folder)
+    assert ended.returncode == 2
+    assert not (folder / "owned").exists()

@@ -1,0 +1,86 @@
+"""Imports go downwards only: who may use whom, read off the syntax trees."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A module imports only from modules listed before its own line.
+FLOORS = """
+src.errors
+src.quiet
+src.figures.*
+src.config  src.runs
+src.resume  src.data.dataset
+src.data.bundled  src.data.idx  src.data.prepared  src.data.scenes
+src.data.download
+src.data.sources  src.data.pipeline
+src.models.arithmetic  src.models.reference  src.models.bitmaps
+src.models.costs
+src.models.indexing  src.models.initializers
+src.models.windows
+src.models.pooling
+src.models.layers
+src.models.lenet  src.models.autoencoder  src.models.fcn
+src.training.metrics  src.training.optimizers  src.training.plan  src.training.averages
+src.training.history  src.training.tasks  src.training.checkpoints
+src.training.callbacks
+src.experiment  src.cli
+src.train  src.eval  src.describe
+"""
+ORDER = {
+    name.removesuffix(".*"): floor
+    for floor, line in enumerate(FLOORS.split("\n"))
+    for name in line.split()
+}
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "src").rglob("*.py"))
+}
+
+
+def floor(module):
+    listed = module if module in ORDER else module.rpartition(".")[0]
+    assert listed in ORDER, f"{module} stands on no floor"
+    return ORDER[listed]
+
+
+def imported(path):
+    """Names of the project's own modules that a file imports, at its top or in a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("src"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("src"):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else node.module
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.count(".") > 0])
+def test_imports_go_downwards(module):
+    if module in ("src.data", "src.models", "src.training"):
+        assert not list(imported(MODULES[module]))
+        return
+    for other in imported(MODULES[module]):
+        same_package = module.startswith("src.figures") and other.startswith("src.figures")
+        assert same_package or floor(other) < floor(module), f"{module} imports {other}"
+
+
+def test_the_oracle_shares_no_code_with_its_subject():
+    assert not list(imported(MODULES["src.models.reference"]))
+
+
+@pytest.mark.parametrize("module", ["src.config", "src.runs", "src.cli", "src.models.arithmetic"])
+def test_the_first_answer_needs_neither_tensorflow_nor_keras(module):
+    heavy = {"tensorflow", "keras", "tensorflow_datasets", "sklearn", "matplotlib"}
+    seen, waiting = set(), [module]
+    while waiting:
+        current = waiting.pop()
+        seen.add(current)
+        tree = ast.parse(MODULES[current].read_text())
+        names = {a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names}
+        names |= {n.module for n in tree.body if isinstance(n, ast.ImportFrom)}
+        assert not {name.split(".")[0] for name in names} & heavy, current
+        waiting += [m for m in imported(MODULES[current]) if m in MODULES and m not in seen]

@@ -1,0 +1,153 @@
+"""The networks: parameters counted by hand, shapes, and what an untrained one returns."""
+
+import keras
+import numpy as np
+import pytest
+
+from src import config
+from src.models.autoencoder import build_autoencoder
+from src.models.bitmaps import codes
+from src.models.fcn import build_fcn
+from src.models.lenet import EuclideanRbf, SparseConv2D, build_lenet5, build_lenet_mnist
+
+DIGIT = (28, 28, 1)
+
+
+def parameters(model):
+    return {layer.name: layer.count_params() for layer in model.layers if layer.count_params()}
+
+
+def test_lenet5_dense_has_61706_parameters():
+    model = build_lenet5(config.LeNet5(name="lenet5"), DIGIT, 10)
+    assert parameters(model) == {
+        "c1": 156,  # (5*5 + 1) * 6
+        "c3": 2416,  # (5*5*6 + 1) * 16
+        "c5": 48120,  # (5*5*16 + 1) * 120
+        "f6": 10164,  # (120 + 1) * 84
+        "output": 850,  # (84 + 1) * 10
+    }
+    assert model.count_params() == 61706
+
+
+def test_lenet5_as_published_has_60000_parameters():
+    model = build_lenet5(config.LeNet5(name="lenet5", c3="sparse"), DIGIT, 10)
+    assert parameters(model) == {
+        "c1": 156,
+        "s2": 12,  # a coefficient and a bias for each of 6 maps
+        "c3": 1516,  # 5*5 * (6*3 + 9*4 + 1*6) + 16
+        "s4": 32,
+        "c5": 48120,
+        "f6": 10164,
+    }
+    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == 60000
+
+
+def test_the_output_of_lenet5_may_be_chosen():
+    rbf = build_lenet5(config.LeNet5(name="lenet5", output="rbf"), DIGIT, 10)
+    softmax = build_lenet5(config.LeNet5(name="lenet5", c3="sparse", output="softmax"), DIGIT, 10)
+    assert rbf.count_params() == 61706 - 850
+    assert softmax.count_params() == 60000 + 850
+
+
+def test_lenet5_takes_28_and_32_pixels_and_no_others():
+    padded = build_lenet5(config.LeNet5(name="lenet5"), DIGIT, 10)
+    whole = build_lenet5(config.LeNet5(name="lenet5"), (32, 32, 1), 10)
+    whole.set_weights(padded.get_weights())
+    image = np.random.default_rng(0).random((2, *DIGIT), np.float32)
+    padded_image = np.pad(image, [(0, 0), (2, 2), (2, 2), (0, 0)])
+    np.testing.assert_allclose(padded(image), whole(padded_image), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="28x28x1 or 32x32x1"):
+        build_lenet5(config.LeNet5(name="lenet5"), (30, 30, 1), 10)
+
+
+def test_a_sparse_convolution_is_a_dense_one_with_the_missing_kernels_zero():
+    generator = np.random.default_rng(0)
+    table = [[0, 2], [1], [0, 1, 2]]
+    layer = SparseConv2D(table, kernel_size=3)
+    x = generator.normal(size=(2, 6, 7, 3)).astype(np.float32)
+    layer.build(x.shape)
+    assert layer.count_params() == 9 * 6 + 3
+    layer.set_weights([generator.normal(size=w.shape) for w in layer.get_weights()])
+    connected, bias = layer.get_weights()
+    dense = np.zeros((3, 3, 3, 3), np.float32)
+    for slot, (row, column) in enumerate([(0, 0), (2, 0), (1, 1), (0, 2), (1, 2), (2, 2)]):
+        dense[:, :, row, column] = connected[:, :, slot]
+    reference = keras.layers.Conv2D(3, 3)
+    reference.build(x.shape)
+    reference.set_weights([dense, bias])
+    np.testing.assert_allclose(layer(x), reference(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_table_of_maps_that_there_are_not_is_refused():
+    with pytest.raises(ValueError, match="below channels=2; received table"):
+        SparseConv2D([[0, 2]]).build((None, 8, 8, 2))
+
+
+def test_the_euclidean_output_is_the_squared_distance_by_hand():
+    layer = EuclideanRbf([[1.0, -1.0], [-1.0, 1.0]])
+    #  (0-1)^2 + (2+1)^2 = 10, (0+1)^2 + (2-1)^2 = 2
+    np.testing.assert_array_equal(layer(np.array([[0.0, 2.0]])), [[-10, -2]])
+
+
+def test_the_bitmaps_are_ten_different_codes_of_7x12_signs():
+    bitmaps = np.array(codes())
+    assert bitmaps.shape == (10, 7 * 12)
+    assert set(bitmaps.ravel()) == {-1.0, 1.0}
+    differing = (bitmaps[:, None] != bitmaps).sum(axis=-1)
+    assert differing[~np.eye(10, dtype=bool)].min() >= 10
+
+
+def test_lenet_mnist_has_1663370_parameters():
+    model = build_lenet_mnist(config.LeNetMnist(name="lenet_mnist"), DIGIT, 10)
+    assert parameters(model) == {
+        "conv1": 832,  # (5*5 + 1) * 32
+        "conv2": 51264,  # (5*5*32 + 1) * 64
+        "fc1": 1606144,  # (7*7*64 + 1) * 512
+        "output": 5130,  # (512 + 1) * 10
+    }
+    assert model.count_params() == 1663370
+
+
+def test_l2_is_half_the_square_of_every_kernel():
+    model = build_lenet_mnist(config.LeNetMnist(name="lenet_mnist", l2=0.1), DIGIT, 10)
+    kernels = [np.asarray(layer.kernel) for layer in model.layers if hasattr(layer, "kernel")]
+    expected = sum(0.1 / 2 * np.sum(kernel**2) for kernel in kernels)
+    assert len(kernels) == 4
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("decoder", ["deconv", "max_unpool", "average_unpool"])
+@pytest.mark.parametrize("shape", [(28, 28, 1), (64, 84, 1), (12, 20, 3)])
+def test_the_autoencoder_returns_a_picture_of_its_inputs_shape(decoder, shape):
+    settings = config.Autoencoder(name="autoencoder", decoder=decoder, latent=20, filters=4)
+    model = build_autoencoder(settings, shape)
+    image = np.random.default_rng(0).random((3, *shape), np.float32)
+    picture = np.asarray(model(image))
+    assert picture.shape == image.shape
+    assert picture.min() >= 0
+    assert picture.max() <= 1
+    assert model.get_layer("code").output.shape == (None, 20)
+
+
+def test_an_autoencoder_of_sizes_that_4_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match="that 4 divides"):
+        build_autoencoder(config.Autoencoder(name="autoencoder"), (30, 28, 1))
+
+
+@pytest.mark.parametrize("stride", [32, 16, 8])
+@pytest.mark.parametrize("size", [(64, 84), (37, 53), (32, 32)])
+def test_the_fcn_returns_a_logit_for_every_pixel_and_class(stride, size):
+    settings = config.Fcn(name="fcn", stride=stride, filters=4)
+    model = build_fcn(settings, (*size, 1), 11)
+    logits = model(np.zeros((2, *size, 1), np.float32))
+    assert logits.shape == (2, *size, 11)
+    # Scores start at zero: an untrained network has no opinion.
+    assert not np.any(logits)
+
+
+def test_frozen_upsampling_is_not_trained():
+    settings = config.Fcn(name="fcn", stride=8, filters=4, freeze_upsampling=True)
+    model = build_fcn(settings, (64, 64, 1), 3)
+    frozen = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+    assert len(frozen) == 3
+    assert not any(layer.trainable_variables for layer in frozen)
