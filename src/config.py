@@ -185,6 +185,8 @@ class Optimizer(_Section):
         schedule: `constant`; `cosine` to zero over the run; `staircase`, `decay` once an epoch.
         decay: factor of the staircase.
         warmup_steps: steps over which the rate grows linearly from zero.
+        weight_decay: decoupled from the gradient, in units of the learning rate: every update
+            takes `learning_rate * weight_decay` of the weight away (Loshchilov and Hutter 2019).
     """
 
     name: Literal["adam", "sgd"]
@@ -193,6 +195,7 @@ class Optimizer(_Section):
     schedule: Literal["constant", "cosine", "staircase"] = "constant"
     decay: Annotated[float, Field(gt=0, le=1)] = 0.99
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
 
     @model_validator(mode="after")
     def _momentum_is_for_sgd(self) -> Optimizer:

@@ -43,3 +43,11 @@ def test_the_registered_name_chooses_the_optimizer(name, kind):
     optimizer = build(config.Optimizer(name=name, learning_rate=0.25), 10, 5)
     assert isinstance(optimizer, getattr(keras.optimizers, kind))
     assert float(optimizer.learning_rate) == 0.25
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_weight_decay_takes_a_share_of_the_weight_and_no_part_in_the_gradient(name):
+    optimizer = build(config.Optimizer(name=name, learning_rate=0.1, weight_decay=0.5), 10, 5)
+    weight = keras.Variable([2.0])
+    optimizer.apply([np.zeros(1, np.float32)], [weight])
+    np.testing.assert_allclose(weight, [2.0 * (1 - 0.1 * 0.5)], rtol=1e-6)

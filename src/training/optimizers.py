@@ -76,6 +76,7 @@ def build(
         optimizer.decay,
         optimizer.warmup_steps,
     )
+    decay = optimizer.weight_decay or None
     if optimizer.name == "adam":
-        return keras.optimizers.Adam(rate)
-    return keras.optimizers.SGD(rate, momentum=optimizer.momentum)
+        return keras.optimizers.Adam(rate, weight_decay=decay)
+    return keras.optimizers.SGD(rate, momentum=optimizer.momentum, weight_decay=decay)

@@ -1,0 +1,75 @@
+"""Moving averages of the weights, against TensorFlow 1's numbers."""
+
+import keras
+import numpy as np
+import pytest
+
+from src.training.averages import AveragedModel
+
+
+class _Counts(keras.layers.Layer):
+    """One weight whose gradient is -1, so that SGD with rate 1 counts 1, 2, 3, ..."""
+
+    def build(self, shape):
+        self.weight = self.add_weight(shape=(), initializer="zeros", name="count")
+
+    def call(self, x):
+        return -self.weight + 0 * x
+
+
+def counting(decay, steps_per_execution=1):
+    inputs = keras.Input((1,))
+    model = AveragedModel(keras.Model(inputs, _Counts()(inputs)), decay)
+    model.compile(
+        keras.optimizers.SGD(1.0),
+        loss=lambda truth, output: output,
+        steps_per_execution=steps_per_execution,
+    )
+    return model
+
+
+def train(model, steps):
+    model.fit(np.zeros((steps, 1)), np.zeros((steps, 1)), batch_size=1, verbose=0)
+
+
+def test_the_averages_warm_up_as_in_tensorflow_1():
+    model, seen = counting(0.99), []
+    for _ in range(5):
+        train(model, 1)
+        seen.append(float(model.averages.variables[0]))
+    # Values 1 to 5, the shadow from 0: d = 2/11, 3/12, 4/13, 5/14, 6/15.
+    np.testing.assert_allclose(seen, [0.8182, 1.7045, 2.6014, 3.5005, 4.4002], atol=5e-5)
+
+
+def test_every_step_counts_however_many_one_call_trains():
+    one, five = counting(0.99), counting(0.99, steps_per_execution=5)
+    train(one, 5)
+    train(five, 5)
+    assert float(one.averages.variables[0]) == float(five.averages.variables[0])
+    assert float(five.averages.variables[0]) == pytest.approx(4.4002, abs=5e-5)
+
+
+def test_the_decay_is_an_upper_bound():
+    model = counting(0.25)
+    train(model, 3)
+    # d = 2/11, then 0.25 twice: 9/11, 1.7045, 2.6761.
+    assert float(model.averages.variables[0]) == pytest.approx(2.6761, abs=5e-5)
+
+
+def test_raw_weights_come_back_bit_for_bit_also_after_an_error():
+    model = counting(0.99)
+    train(model, 3)
+    with model.averaged():
+        assert float(model.trainable_weights[0]) == float(model.averages.variables[0])
+    assert float(model.trainable_weights[0]) == 3.0
+    with pytest.raises(RuntimeError, match="inside"), model.averaged():
+        raise RuntimeError("inside")
+    assert float(model.trainable_weights[0]) == 3.0
+
+
+def test_without_a_decay_there_are_no_averages_and_nothing_is_swapped():
+    model = counting(None)
+    train(model, 2)
+    assert model.averages.variables == []
+    with model.averaged():
+        assert float(model.trainable_weights[0]) == 2.0
