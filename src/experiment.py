@@ -75,7 +75,7 @@ def check_own_data(folder: Path, data: DataSet) -> None:
 
 
 def last_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """A run's newest whole checkpoint, and a line about each newer one that is damaged.
+    """A run's newest whole checkpoint, and what is wrong with each newer one.
 
     Returns:
         None if the run ended before its first checkpoint.

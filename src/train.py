@@ -57,9 +57,10 @@ def _train(settings: config.Train, folder: Path | None) -> int:
     with runs.locked(folder):
         runs.write(folder / runs.CONFIG, config.dump(settings))
         log_to(folder / "train.log")
-        for line in [data.notice, *damages]:
-            if line:
-                log.warning(line)
+        if data.notice:
+            log.warning(data.notice)
+        for damage in damages:
+            log.warning("passing over the checkpoint %s", damage)
         log.info("%s on %s (%s), in %s", settings.model.name, data.name, data.source, folder)
         if checkpoint:
             log.info("going on from step %d", checkpoint.step)

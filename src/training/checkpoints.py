@@ -35,6 +35,10 @@ _WEIGHTS, _TRAINING, _STATE, _DIGESTS = (
 )
 
 
+class _DamagedError(Exception):
+    """Names the checkpoint and what is wrong with it."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint whose files are all whole.
@@ -128,7 +132,7 @@ class Checkpoints:
         self._forget_old()
 
     def last(self) -> tuple[Checkpoint, list[str]]:
-        """The newest whole checkpoint, and a line about each newer one that is damaged.
+        """The newest whole checkpoint, and what is wrong with each newer one.
 
         Raises:
             UserError: there is none.
@@ -137,9 +141,9 @@ class Checkpoints:
         for folder in sorted(self.folder.glob("step-*"), reverse=True):
             try:
                 return _whole(folder), damages
-            except UserError as error:
+            except _DamagedError as error:
                 damages.append(str(error))
-        found = "; ".join(damages) or "none"
+        found = ", ".join(damages) or "none"
         raise UserError(f"expected a whole checkpoint in {self.folder}; received {found}")
 
     def best(self) -> Checkpoint:
@@ -149,7 +153,12 @@ class Checkpoints:
             UserError: there is none, or it is damaged.
         """
         last, _ = self.last()
-        return _whole(self.folder / _name(last.state["best_step"]))
+        try:
+            return _whole(self.folder / _name(last.state["best_step"]))
+        except _DamagedError as error:
+            raise UserError(
+                f"expected a whole checkpoint in {self.folder}; received {error}"
+            ) from error
 
     def _forget_old(self) -> None:
         newest = sorted(path.name for path in self.folder.glob("step-*"))
@@ -173,26 +182,25 @@ def _whole(folder: Path) -> Checkpoint:
     """Checks every file of a checkpoint against its digest.
 
     Raises:
-        UserError: one is missing or damaged, or the folder is not the one that it was saved as.
+        _DamagedError: one is missing or damaged, or the folder is not the one it was saved as.
     """
-    expected = f"expected a whole checkpoint; received {folder} with"
     try:
         parts = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
         names = set(parts)
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{expected} a missing or damaged {_DIGESTS}") from error
+        raise _DamagedError(f"{folder.name} with a missing or damaged {_DIGESTS}") from error
     if names != {_WEIGHTS, _TRAINING, _STATE}:
-        raise UserError(f"{expected} a damaged {_DIGESTS}")
+        raise _DamagedError(f"{folder.name} with a damaged {_DIGESTS}")
     for part, digest in parts.items():
         try:
             intact = _digest(folder / part) == digest
         except OSError as error:
-            raise UserError(f"{expected} a missing {part}") from error
+            raise _DamagedError(f"{folder.name} with a missing {part}") from error
         if not intact:
-            raise UserError(f"{expected} a damaged {part}")
+            raise _DamagedError(f"{folder.name} with a damaged {part}")
     state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     if _name(state["step"]) != folder.name:
-        raise UserError(f"{expected} the contents of {_name(state['step'])}")
+        raise _DamagedError(f"{folder.name} with the contents of {_name(state['step'])}")
     return Checkpoint(folder, state)
 
 
