@@ -35,6 +35,8 @@ _FREE = (
     *(kl.Activation, kl.ReLU, kl.Dropout, kl.Rescaling),
     *(kl.Add, kl.Concatenate, kl.Flatten, kl.Reshape),
 )
+# Of the last input, `like`, they take the size only.
+_LOOKED_AT = {MaxUnpool2D: 2, AverageUnpool2D: 1}
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,13 @@ def rows(model: keras.Model) -> list[Row]:
                 seen[id(tensor)] = _Seen((FeatureMap(), FeatureMap()), (1, 1))
             continue
         inputs = _tensors(layer.input)
-        looked_at = inputs[:2] if isinstance(layer, MaxUnpool2D) else inputs
+        looked_at = inputs[: _LOOKED_AT.get(type(layer), len(inputs))]
         shapes = [tuple(tensor.shape[1:]) for tensor in (inputs[0], outputs[0])]
         layout, cost = _anatomy(layer, *shapes)
         sight = _look(layer, layout, shapes[0], [seen[id(tensor)] for tensor in looked_at])
         seen |= {id(tensor): sight for tensor in outputs}
         trainable = sum(math.prod(weight.shape) for weight in layer.trainable_weights)
-        jump = tuple(float(axis.jump) for axis in sight.maps) if sight.maps else None
+        jump = sight.maps and (float(sight.maps[0].jump), float(sight.maps[1].jump))
         table.append(
             Row(
                 *(layer.name, type(layer).__name__, shapes[1]),

@@ -1,0 +1,98 @@
+"""Print what each layer of a model is, costs and sees: `python -m src.describe model=fcn`.
+
+Takes the words of `src.train`, and `input=HxWxC` for pictures of another size, `json=true` for
+the same as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from src import cli, config, quiet
+from src.errors import UserError
+
+if TYPE_CHECKING:
+    from src.models.layer_table import Row
+
+_COUNTS = ("parameters", "trainable", "connections", "multiply_adds")
+_HEADINGS = (
+    *("layer", "type", "output", "kernel", "stride", "padding"),
+    *("parameters", "connections", "multiply-adds", "sees", "jump"),
+)
+
+
+def main(values: dict[str, Any], words: list[str]) -> int:
+    """Describes the model that `values` name; returns an exit status."""
+    del words
+    size, as_json = values.pop("input"), values.pop("json")
+    if not isinstance(as_json, bool):
+        raise UserError(f"json: expected true or false; received {as_json!r}")
+    settings = config.parse(config.Train, values)
+    shape = settings.data.image_shape if size is None else _shape(size)
+    quiet.tensorflow()
+    from src.data.scenes import CLASSES
+    from src.experiment import build
+    from src.models import layer_table
+
+    classes = len(CLASSES) if isinstance(settings.data, config.Scenes) else 10
+    try:
+        rows = layer_table.rows(build(settings.model, shape, classes))
+    except ValueError as error:
+        raise UserError(f"model={settings.model.name} on input={_times(shape)}: {error}") from error
+    totals = {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}
+    if as_json:
+        layers = [dataclasses.asdict(row) for row in rows]
+        described = {"model": settings.model.name, "input": shape, "layers": layers}
+        print(json.dumps(described | {"total": totals}, indent=2))
+    else:
+        print(f"{settings.model.name} on {_times(shape)}\n")
+        print(_table(rows, totals))
+    return 0
+
+
+def _shape(size: Any) -> tuple[int, int, int]:
+    if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){2}", str(size)):
+        raise UserError(f"input: expected HxWxC, such as 32x32x1; received {size!r}")
+    height, width, channels = map(int, str(size).split("x"))
+    return height, width, channels
+
+
+def _table(rows: Iterable[Row], totals: dict[str, int]) -> str:
+    lines: list[Sequence[str]] = [_HEADINGS]
+    for row in rows:
+        counts = (row.parameters, row.connections, row.multiply_adds)
+        lines.append(
+            (
+                *(row.name, row.type, _times(row.output_shape)),
+                *(_times(row.kernel), _times(row.stride), row.padding or "-"),
+                *(f"{count:,}" if count else "-" for count in counts),
+                *(_times(row.receptive_field), _times(row.jump)),
+            )
+        )
+    counts = (totals["parameters"], totals["connections"], totals["multiply_adds"])
+    lines.append(("total", *[""] * 5, *(f"{count:,}" for count in counts), "", ""))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = "\n".join(
+        "  ".join(
+            # Names to the left, numbers to the right.
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+    return (
+        f"{text}\n\n{totals['trainable']:,} of the {totals['parameters']:,} parameters are trained"
+    )
+
+
+def _times(sizes: Iterable[float] | None) -> str:
+    return "x".join(str(Fraction(size)) for size in sizes) if sizes else "-"
+
+
+if __name__ == "__main__":
+    cli.run("describe", main)

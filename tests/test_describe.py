@@ -1,0 +1,219 @@
+"""The table of a model: the paper's numbers, Keras' own counts, and what an output really sees."""
+
+import json
+
+import hydra
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from omegaconf import OmegaConf
+
+from src import cli, config, describe
+from src.errors import UserError
+from src.experiment import build
+from src.models import layer_table
+from src.models.layers import (
+    AverageUnpool2D,
+    DepthwiseConv2DTranspose,
+    MaxPoolWithArgmax2D,
+    MaxUnpool2D,
+)
+from tests.commands import run
+
+DIGIT = (28, 28, 1)
+MODELS = {
+    "lenet5": config.LeNet5(name="lenet5"),
+    "lenet5 as published": config.LeNet5(name="lenet5", c3="sparse"),
+    "lenet_mnist": config.LeNetMnist(name="lenet_mnist"),
+    "autoencoder": config.Autoencoder(name="autoencoder"),
+    "max_unpool": config.Autoencoder(name="autoencoder", decoder="max_unpool"),
+    "average_unpool": config.Autoencoder(name="autoencoder", decoder="average_unpool"),
+    "fcn": config.Fcn(name="fcn", filters=4),
+    "frozen fcn": config.Fcn(name="fcn", filters=4, stride=16, freeze_upsampling=True),
+}
+
+
+def table(model):
+    return {row.name: row for row in layer_table.rows(model)}
+
+
+def numbers(rows, what):
+    return [getattr(row, what) for row in rows.values() if getattr(row, what)]
+
+
+def test_lenet5_is_the_papers():
+    rows = table(build(MODELS["lenet5 as published"], (32, 32, 1), 10))
+    assert numbers(rows, "parameters") == [156, 12, 1516, 32, 48120, 10164]
+    *trained, output = numbers(rows, "connections")
+    assert trained == [122_304, 5_880, 151_600, 2_000, 48_120, 10_164]
+    assert sum(numbers(rows, "parameters")) == 60_000
+    assert sum(trained) + output == 340_908
+    assert [rows[name].receptive_field[0] for name in ("c1", "s2", "c3", "s4", "c5")] == [
+        *(5, 6, 14, 16, 32)
+    ]
+    assert [rows[name].jump[0] for name in ("c1", "s2", "c3", "s4", "c5")] == [1, 2, 2, 4, 4]
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("lenet5", 61_706), ("lenet_mnist", 1_663_370)])
+def test_totals_of_the_modern_forms(name, parameters):
+    assert sum(numbers(table(build(MODELS[name], DIGIT, 10)), "parameters")) == parameters
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_known_and_adds_up(name):
+    model = build(MODELS[name], (45, 70, 3) if "fcn" in name else DIGIT, 10)
+    rows = table(model)
+    assert rows.keys() == {layer.name for layer in model.layers[1:]}
+    assert sum(numbers(rows, "parameters")) == model.count_params()
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert sum(numbers(rows, "trainable")) == trainable
+    assert rows[model.layers[-1].name].output_shape == model.output_shape[1:]
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "lenet_mnist", "fcn"])
+def test_arithmetic_and_keras_count_the_same_weights(name):
+    model = build(MODELS[name], (64, 64, 1) if name == "fcn" else DIGIT, 10)
+    for layer in model.layers[1:]:
+        shapes = [tuple(t.shape[1:]) for t in (layer.input, layer.output) if hasattr(t, "shape")]
+        if len(shapes) == 2:
+            _, cost = layer_table._anatomy(layer, *shapes)
+            trainable = sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
+            assert cost.parameters == trainable, layer.name
+
+
+def grown(x):
+    x = keras.layers.Conv2D(1, (3, 5), (2, 3), padding="same")(x)
+    x = keras.layers.Conv2DTranspose(1, 5, (3, 2), padding="same")(x)
+    return keras.layers.Conv2D(1, 2, name="end")(x)
+
+
+def skipped(x):
+    down = keras.layers.AveragePooling2D(2, padding="same")(x)
+    deep = keras.layers.AveragePooling2D(2, padding="same")(down)
+    up = DepthwiseConv2DTranspose(4, 2)(deep)
+    return keras.layers.Add(name="end")([up, keras.layers.Conv2D(1, 5, padding="same")(down)])
+
+
+def cropped(x):
+    x = keras.layers.ZeroPadding2D(((1, 2), (3, 0)))(x)
+    x = keras.layers.Conv2D(1, 3, 2)(x)
+    x = AverageUnpool2D((2, 3))(x)
+    return keras.layers.Cropping2D(((1, 0), (0, 2)), name="end")(x)
+
+
+def shifted(x):
+    down = keras.layers.Cropping2D(((0, 3), (2, 0)))(
+        keras.layers.ZeroPadding2D(((3, 0), (0, 2)))(x)
+    )
+    up = keras.layers.ZeroPadding2D(((0, 2), (3, 0)))(keras.layers.Cropping2D(((2, 0), (0, 3)))(x))
+    return keras.layers.Add(name="end")([down, up])
+
+
+def replicated(x):
+    means = keras.layers.AveragePooling2D(3, padding="same")(x)
+    return keras.layers.Add(name="end")([AverageUnpool2D(3)(means, like=x), x])
+
+
+@pytest.mark.parametrize("make", [grown, skipped, cropped, shifted, replicated])
+def test_receptive_fields_are_where_gradients_come_from(make):
+    """The largest extent of the inputs that move an output, over all outputs."""
+    inputs = keras.Input((40, 44, 1))
+    model = keras.Model(inputs, make(inputs))
+    for weight in model.trainable_weights:
+        weight.assign(tf.ones_like(weight))
+    rows = table(model)
+    x = tf.zeros((1, 40, 44, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reduce_sum(model(x), axis=-1)[0]
+    # Of an output in the middle row or column, each of the others.
+    moves = tape.jacobian(y, x)[:, :, 0, :, :, 0].numpy() != 0
+    for axis in (0, 1):
+        others = (1 - axis, 3 - axis)
+        along = moves.any(axis=others)
+        inner = [np.flatnonzero(seen) for seen in along]
+        edges = [
+            seen for seen in inner if len(seen) and seen[0] > 0 and seen[-1] < along.shape[1] - 1
+        ]
+        extent = max(seen[-1] - seen[0] + 1 for seen in edges)
+        assert rows["end"].receptive_field[axis] == extent
+        assert rows["end"].jump[axis] * along.shape[0] == pytest.approx(along.shape[1], rel=0.2)
+
+
+def test_unpooling_sees_the_positions_as_well_as_the_values():
+    inputs = keras.Input((40, 40, 2))
+    _, indices = MaxPoolWithArgmax2D(2)(inputs)
+    values = keras.layers.Conv2D(2, 1, strides=2, name="values")(inputs)
+    rows = table(keras.Model(inputs, MaxUnpool2D(name="end")(values, indices, like=inputs)))
+    assert rows["values"].receptive_field == (1, 1)
+    assert rows["end"].receptive_field == (2, 2)
+    assert rows["end"].jump == (1, 1)
+    assert rows["end"].output_shape == (40, 40, 2)
+
+
+def test_layers_and_sizes_that_are_not_known_are_refused():
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.LayerNormalization(name="odd")(inputs))
+    with pytest.raises(ValueError, match="received LayerNormalization 'odd'"):
+        layer_table.rows(model)
+    inputs = keras.Input((None, 8, 3))
+    with pytest.raises(ValueError, match="expected a model of known size"):
+        layer_table.rows(keras.Model(inputs, keras.layers.ReLU()(inputs)))
+
+
+@pytest.mark.parametrize("size", ["28x28", "28", "0x28x1", "28x28x1x1", "-1x2x3", 28, [28, 28, 1]])
+def test_a_wrong_size_is_refused(size):
+    with pytest.raises(UserError, match="input: expected HxWxC, such as 32x32x1; received"):
+        describe._shape(size)
+
+
+def test_the_command_prints_the_papers_numbers(tmp_path):
+    out, _ = run("src.describe", "model=lenet5 model.c3=sparse", tmp_path)
+    lines = {line.split()[0]: line.split() for line in out.splitlines() if line}
+    expected = {
+        "c1": ["156", "122,304"],
+        "s2": ["12", "5,880"],
+        "c3": ["1,516", "151,600"],
+        "s4": ["32", "2,000"],
+        "c5": ["48,120", "48,120"],
+        "f6": ["10,164", "10,164"],
+    }
+    for name, counts in expected.items():
+        assert lines[name][6:8] == counts
+    assert lines["total"][1:3] == ["60,000", "340,908"]
+    assert not list(tmp_path.iterdir())
+
+
+def main(words):
+    """Runs the command's `main` in this process."""
+    with hydra.initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+        composed = hydra.compose("describe", words.split())
+    return describe.main(OmegaConf.to_container(composed), words.split())
+
+
+def test_the_command_prints_json_for_pictures_of_any_size(capsys):
+    assert main("model=fcn input=50x37x3 json=true") == 0
+    described = json.loads(capsys.readouterr().out)
+    assert (described["model"], described["input"]) == ("fcn", [50, 37, 3])
+    assert described["layers"][-1]["output_shape"] == [50, 37, 11]
+    for name, total in described["total"].items():
+        assert total == sum(layer[name] for layer in described["layers"])
+
+
+def test_a_picture_that_the_model_cannot_take_is_a_users_mistake():
+    with pytest.raises(UserError, match="model=lenet5 on input=30x30x1: expected 28x28x1 or"):
+        main("model=lenet5 input=30x30x1")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("input=28x28", "input: expected HxWxC"),
+        ("json=perhaps", "json: expected true or false; received 'perhaps'"),
+    ],
+)
+def test_a_mistake_is_one_line(words, line, tmp_path):
+    out, err = run("src.describe", words, tmp_path, status=2)
+    assert (out, err.count("\n")) == ("", 1)
+    assert line in err
