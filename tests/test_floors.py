@@ -18,12 +18,13 @@ src.data.bundled  src.data.idx  src.data.prepared  src.data.scenes
 src.data.download
 src.data.sources  src.data.pipeline
 src.models.arithmetic  src.models.reference  src.models.bitmaps
-src.models.costs
+src.models.costs  src.models.receptive_field
 src.models.indexing  src.models.initializers
 src.models.windows
 src.models.pooling
 src.models.layers
 src.models.lenet  src.models.autoencoder  src.models.fcn
+src.models.layer_table
 src.training.metrics  src.training.optimizers  src.training.plan  src.training.averages
 src.training.history  src.training.tasks  src.training.checkpoints
 src.training.callbacks
