@@ -19,7 +19,7 @@ from src.errors import UserError
 from src.models.autoencoder import build_autoencoder
 from src.models.fcn import build_fcn
 from src.models.lenet import build_lenet5, build_lenet_mnist
-from src.training import callbacks, history, optimizers
+from src.training import callbacks, history, optimizers, output
 from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoint, Checkpoints
 from src.training.plan import Plan
@@ -115,7 +115,7 @@ class Experiment:
         model = build(settings.model, shape, len(data.classes))
         self.model = AveragedModel(model, settings.trainer.ema)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
-        self.draw = callbacks.drawing(folder)
+        self.draw = output.drawing(folder)
 
     def train(self, checkpoint: Checkpoint | None) -> bool:
         """Trains as planned and writes `results.json`.
@@ -145,7 +145,7 @@ class Experiment:
         rows = history.rewind_metrics(self.folder / runs.METRICS, step)
         history.rewind_events(self.folder / "tensorboard", step)
         if not step:
-            callbacks.write_graph(self.folder, self.model)
+            output.write_graph(self.folder, self.model)
         examples = val[: trainer.pictures]
         inputs = next(iter(pipeline.evaluation_batches(examples, self.task.pair)))[0]
         watchers = [
@@ -158,7 +158,7 @@ class Experiment:
         earlier = runs.read_results(self.folder).get("seconds", 0.0)
         self._record(rows, "running", earlier)
         begun = time.perf_counter()
-        with logging_redirect_tqdm([callbacks.log]), saver.heeding_signals():
+        with logging_redirect_tqdm([output.log]), saver.heeding_signals():
             finished = self._fit(plan, step, saver, watchers)
         seconds = earlier + time.perf_counter() - begun
         self._record(rows, "finished" if finished else "interrupted", round(seconds, 3))
@@ -248,7 +248,7 @@ class Experiment:
         results = runs.read_results(self.folder)
         if own_data:
             check_own_data(self.folder, self.data)
-        saved = self.checkpoints.best() if checkpoint == "best" else self.checkpoints.last()[0]
+        saved = self.checkpoints.named(checkpoint)
         saved.restore(self.model)
         if not self.model.compiled:
             self.model.compile(loss=self.task.loss, metrics=[self.task.scores])

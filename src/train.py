@@ -44,7 +44,7 @@ def _train(settings: config.Train, folder: Path | None) -> int:
     # TensorFlow takes seconds to import: not before the words above are known to be right.
     quiet.tensorflow()
     from src import experiment
-    from src.training.callbacks import log, log_to
+    from src.training.output import log, log_to
 
     settings = experiment.resolved(settings)
     checkpoint = None

@@ -60,7 +60,7 @@ def test_the_last_and_the_best_come_back(copied):
     assert (last.step, damages) == (30, [])
     assert np.all(np.asarray(loaded(last).weights[0]) == 30)
     assert np.all(np.asarray(loaded(last).averages.variables[0]) == 15)
-    assert np.all(np.asarray(loaded(Checkpoints(copied).best()).weights[0]) == 20)
+    assert np.all(np.asarray(loaded(Checkpoints(copied).named("best")).weights[0]) == 20)
     assert (copied / "last").read_text() == "step-000000030\n"
     assert (copied / "best").read_text() == "step-000000020\n"
 
@@ -96,6 +96,9 @@ def test_a_damaged_newest_is_reported_and_the_one_before_it_used(copied):
     assert last.step == 20
     assert len(damages) == 1
     assert "step-000000030 with a damaged training.npz" in damages[0]
+    for which in ("best", "last"):
+        with pytest.raises(UserError, match=r"step-000000030 with a damaged training\.npz"):
+            Checkpoints(copied).named(which)
 
 
 def test_with_none_left_the_error_names_every_damage(copied):
@@ -170,15 +173,15 @@ def test_damage_is_never_loaded_silently(saved, tmp_path, damage):
         weights = np.asarray(loaded(last).weights[0])
         assert np.all(weights == last.step)
         try:
-            best = Checkpoints(folder).best()
+            best = Checkpoints(folder).named("best")
         except UserError:
             continue
-        assert best.step == min(last.step, BEST)
-        assert np.all(np.asarray(loaded(best).weights[0]) == best.step)
+        assert best.step == BEST
+        assert np.all(np.asarray(loaded(best).weights[0]) == BEST)
 
 
 def test_a_pointer_that_lies_misleads_nobody(copied):
     (copied / "best").write_text("step-000000010\n")
     (copied / "last").write_text("../../somewhere\n")
-    assert Checkpoints(copied).best().step == 20
+    assert Checkpoints(copied).named("best").step == 20
     assert Checkpoints(copied).last()[0].step == 30

@@ -27,6 +27,7 @@ src.models.lenet  src.models.autoencoder  src.models.fcn
 src.models.layer_table
 src.training.metrics  src.training.optimizers  src.training.plan  src.training.averages
 src.training.history  src.training.tasks  src.training.checkpoints
+src.training.output
 src.training.callbacks
 src.experiment  src.cli
 src.train  src.eval  src.describe

@@ -7,32 +7,29 @@ progress. All of them count steps with the optimizer, over the whole run.
 from __future__ import annotations
 
 import json
-import logging
 import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from src import figures, runs
+from src import runs
 from src.data.dataset import Split
 from src.errors import UserError
 from src.training.checkpoints import Checkpoint, Checkpoints
+from src.training.output import Drawing, log
 from src.training.plan import Plan
-from src.training.tasks import Pictures, Task
+from src.training.tasks import Task
 
-log = logging.getLogger("deconv")
 Logs = dict[str, Any]
-Drawing = Callable[[str, Pictures, int], None]
 
 
 class Interrupted(Exception):
@@ -296,38 +293,3 @@ class Bar(_Counting):
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Takes the bar off the terminal."""
         self.bar.clear()
-
-
-def drawing(folder: Path) -> Drawing:
-    """Returns what writes pictures to the run's `figures/` and to TensorBoard."""
-    writer = tf.summary.create_file_writer(str(folder / "tensorboard" / "pictures"))
-    (folder / "figures").mkdir(exist_ok=True)
-
-    def draw(when: str, pictures: Pictures, step: int) -> None:
-        with writer.as_default(step):
-            for name, picture in pictures.items():
-                figures.save_png(folder / "figures" / f"{name}-{when}.png", picture)
-                tag = name if when.startswith("epoch") else f"{name}/{when}"
-                tf.summary.image(tag, np.asarray(picture)[None])
-        writer.flush()
-
-    return draw
-
-
-def write_graph(folder: Path, model: keras.Model) -> None:
-    """Writes the model's graph for TensorBoard."""
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    graph = tf.function(model).get_concrete_function(signature).graph
-    with tf.summary.create_file_writer(str(folder / "tensorboard" / "train")).as_default(0):
-        tf.summary.graph(graph)
-
-
-def log_to(path: Path) -> None:
-    """Sends the run's log to the terminal and to a file."""
-    log.handlers.clear()
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    to_file = logging.FileHandler(path, encoding="utf-8")
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.addHandler(to_file)
-    log.addHandler(logging.StreamHandler(sys.stdout))

@@ -146,19 +146,24 @@ class Checkpoints:
         found = ", ".join(damages) or "none"
         raise UserError(f"expected a whole checkpoint in {self.folder}; received {found}")
 
-    def best(self) -> Checkpoint:
-        """The best checkpoint.
+    def named(self, which: str) -> Checkpoint:
+        """The `best` or the `last` checkpoint, for an evaluation.
 
         Raises:
-            UserError: there is none, or it is damaged.
+            UserError: there is none, or the newest, which knows the best, or the best is damaged:
+                an older one would be evaluated in its name.
         """
-        last, _ = self.last()
+        checkpoint, damages = self.last()
         try:
-            return _whole(self.folder / _name(last.state["best_step"]))
+            if which == "best" and not damages:
+                checkpoint = _whole(self.folder / _name(checkpoint.state["best_step"]))
         except _DamagedError as error:
+            damages.append(str(error))
+        if damages:
             raise UserError(
-                f"expected a whole checkpoint in {self.folder}; received {error}"
-            ) from error
+                f"expected whole checkpoints in {self.folder}; received {', '.join(damages)}"
+            )
+        return checkpoint
 
     def _forget_old(self) -> None:
         newest = sorted(path.name for path in self.folder.glob("step-*"))

@@ -24,9 +24,10 @@ def rewind_metrics(path: Path, step: int) -> list[dict[str, Any]]:
         path: the file; it may be missing, or end inside a line.
         step: the last step whose row stays.
     """
-    rows = []
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    for line in lines:
+    rows: list[dict[str, Any]] = []
+    if not path.exists():
+        return rows
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             row = json.loads(line)
         except ValueError:

@@ -39,13 +39,13 @@ class Task(ABC):
         self.classes = classes
 
     @property
-    @abstractmethod
     def loss(self) -> keras.losses.Loss:
-        """What is minimised."""
+        """What is minimised: softmax cross entropy in nats, the mean over examples or pixels."""
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    @abstractmethod
     def pair(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The model's input and what its output is compared with."""
+        """The model's input and what its output is compared with: images and their targets."""
+        return images, targets
 
     @abstractmethod
     def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
@@ -80,15 +80,6 @@ class Classify(Task):
     def __init__(self, classes: tuple[str, ...]) -> None:
         super().__init__(classes)
         self.scores = metrics.ConfusionMatrix(len(classes), metrics.accuracy)
-
-    @property
-    def loss(self) -> keras.losses.Loss:
-        """Softmax cross entropy in nats."""
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    def pair(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Images and their labels."""
-        return images, targets
 
     def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
         """Nothing: ten labels are no picture."""
@@ -164,15 +155,6 @@ class Segment(Task):
     def __init__(self, classes: tuple[str, ...]) -> None:
         super().__init__(classes)
         self.scores = metrics.ConfusionMatrix(len(classes), metrics.segmentation_scores)
-
-    @property
-    def loss(self) -> keras.losses.Loss:
-        """Softmax cross entropy in nats, the mean over the pixels."""
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    def pair(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Images and their masks."""
-        return images, targets
 
     def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
         """Inputs, true masks, predicted masks and where they differ."""
