@@ -123,7 +123,7 @@ def test_a_finished_run_says_so_and_may_be_extended(copied, tmp_path):
 def test_changed_settings_are_refused_unless_forced(copied, tmp_path):
     words = "resume=run trainer.epochs=3 optimizer.learning_rate=0.01"
     _, err = run("src.train", words, tmp_path, status=2)
-    assert "optimizer.learning_rate=0.01 (was 0.001)" in err
+    assert "optimizer.learning_rate=0.01 (was 0.003)" in err
     assert len(rows(copied)) == 2
     run("src.train", f"{words} force=true", tmp_path)
     assert rows(copied)[2]["learning_rate"] == pytest.approx(0.01)
