@@ -121,9 +121,10 @@ def test_a_finished_run_says_so_and_may_be_extended(copied, tmp_path):
 
 
 def test_changed_settings_are_refused_unless_forced(copied, tmp_path):
-    words = "resume=run trainer.epochs=3 optimizer.learning_rate=0.01"
+    words = "resume=run trainer.epochs=3 optimizer.learning_rate=0.01 optimizer.schedule=constant"
     _, err = run("src.train", words, tmp_path, status=2)
-    assert "optimizer.learning_rate=0.01 (was 0.003)" in err
+    changes = "optimizer.learning_rate=0.01 (was 0.003), optimizer.schedule=constant (was cosine)"
+    assert changes in err
     assert len(rows(copied)) == 2
     run("src.train", f"{words} force=true", tmp_path)
     assert rows(copied)[2]["learning_rate"] == pytest.approx(0.01)
