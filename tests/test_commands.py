@@ -161,7 +161,8 @@ def test_ctrl_c_ends_a_run_with_what_it_has(tmp_path):
 
 def test_every_job_of_a_multirun_has_its_own_folder(tmp_path):
     words = "-m model=lenet5,lenet_mnist data=mnist_5k trainer.steps=2"
-    run("src.train", words, tmp_path)
+    out, _ = run("src.train", words, tmp_path)
+    assert out.count("best, test: ") == 2
     folders = [path.parent for path in tmp_path.glob("outputs/*/*/results.json")]
     assert sorted(read(folder / "results.json")["model"] for folder in folders) == [
         "lenet5",

@@ -49,6 +49,8 @@ def write_graph(folder: Path, model: keras.Model) -> None:
 def log_to(path: Path) -> None:
     """Sends the run's log to the terminal and to a file."""
     log.handlers.clear()
+    # Hydra disables every logger there is before each job of a multirun.
+    log.disabled = False
     log.setLevel(logging.INFO)
     log.propagate = False
     to_file = logging.FileHandler(path, encoding="utf-8")
