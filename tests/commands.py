@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PREPARED = ROOT.parent / "shared" / "tensorflow_datasets"
 SCENES = "data.train_scenes=40 data.val_scenes=20 data.test_scenes=20"
 # Seven steps an epoch on 3,500 digits; four on the scenes.
 MODELS = {
@@ -19,9 +20,9 @@ MODELS = {
 
 def start(module, words, folder):
     """Starts `python -m module words` in a folder."""
-    # Scenes need digits, and looking for MNIST on a network takes its time.
-    shared = ROOT.parent / "shared" / "tensorflow_datasets"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TFDS_DATA_DIR": str(shared)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if PREPARED.is_dir():
+        environment["TFDS_DATA_DIR"] = str(PREPARED)
     return subprocess.Popen(
         [sys.executable, "-m", module, *words.split()],
         cwd=folder,
