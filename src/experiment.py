@@ -14,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from src import config, runs
 from src.data import pipeline, sources
-from src.data.dataset import DataSet
+from src.data.dataset import DataSet, Split
 from src.errors import UserError
 from src.models.autoencoder import build_autoencoder
 from src.models.fcn import build_fcn
@@ -126,8 +126,7 @@ class Experiment:
         Returns:
             False if the run was asked to stop before its end.
         """
-        train, val = self.data.splits["train"], self.data.splits["val"]
-        trainer = self.settings.trainer
+        train, trainer = self.data.splits["train"], self.settings.trainer
         plan = Plan.of(trainer, len(train))
         step = checkpoint.step if checkpoint else 0
         pixels = trainer.batch_size * train.images.shape[1] * train.images.shape[2]
@@ -146,8 +145,7 @@ class Experiment:
         history.rewind_events(self.folder / "tensorboard", step)
         if not step:
             output.write_graph(self.folder, self.model)
-        examples = val[: trainer.pictures]
-        inputs = next(iter(pipeline.evaluation_batches(examples, self.task.pair)))[0]
+        examples, inputs = self._examples("val")
         watchers = [
             callbacks.Averaging(),
             callbacks.Journal(self.folder, plan, rows),
@@ -163,6 +161,11 @@ class Experiment:
         seconds = earlier + time.perf_counter() - begun
         self._record(rows, "finished" if finished else "interrupted", round(seconds, 3))
         return finished
+
+    def _examples(self, split: str) -> tuple[Split, tf.Tensor]:
+        """The fixed examples that the pictures show, and the same as the model takes them."""
+        examples = self.data.splits[split][: self.settings.trainer.pictures]
+        return examples, next(iter(pipeline.evaluation_batches(examples, self.task.pair)))[0]
 
     def _fit(
         self,
@@ -254,8 +257,7 @@ class Experiment:
             self.model.compile(loss=self.task.loss, metrics=[self.task.scores])
         part = self.data.splits[split]
         batches = pipeline.evaluation_batches(part, self.task.pair)
-        examples = part[: self.settings.trainer.pictures]
-        inputs = next(iter(pipeline.evaluation_batches(examples, self.task.pair)))[0]
+        examples, inputs = self._examples(split)
         with self.model.averaged():
             values = self.model.evaluate(batches, verbose=0, return_dict=True)
             pictures = self.task.tally()
