@@ -100,7 +100,7 @@ class Experiment:
 
     def __init__(self, settings: config.Train, folder: Path, data: DataSet) -> None:
         bfloat16 = settings.trainer.precision == "bfloat16"
-        shape = data.splits["train"].images.shape[1:]
+        shape = data.splits["train"].image_shape
         if shape != settings.data.image_shape:
             raise UserError(
                 f"expected {data.name} to hold images of {settings.data.image_shape}; "

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from src.errors import UserError
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 DIGITS = tuple("0123456789")
+
+# Takes indices `[batch]`; returns uint8 images `[batch, height, width, channels]`, their targets.
+Reader = Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
 
 
 class DataError(UserError):
     """A data set that cannot be had or read."""
 
 
+class Examples(Protocol):
+    """Examples in a fixed order, wherever they are held."""
+
+    @property
+    def image_shape(self) -> tuple[int | None, int | None, int]:
+        """Height, width and channels; None for a side that differs from picture to picture."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, examples: slice | np.ndarray) -> Examples: ...
+
+    def arrays(self) -> Split:
+        """The examples in memory."""
+
+    def reader(self) -> Reader:
+        """Returns what reads the examples of given indices inside a TensorFlow graph."""
+
+
 @dataclass(frozen=True)
 class Split:
-    """Examples in a fixed order.
+    """Examples in a fixed order, held in memory.
 
     Attributes:
         images: uint8 `[examples, height, width, channels]`, 0 to 255.
@@ -36,6 +60,23 @@ class Split:
     def __getitem__(self, examples: slice | np.ndarray) -> Split:
         return Split(self.images[examples], self.targets[examples])
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    def arrays(self) -> Split:
+        """The examples in memory."""
+        return self
+
+    def reader(self) -> Reader:
+        """Returns what gathers the examples of given indices inside a TensorFlow graph."""
+        import tensorflow as tf
+
+        images, targets = tf.constant(self.images), tf.constant(self.targets)
+        return lambda indices: (tf.gather(images, indices), tf.gather(targets, indices))
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -48,6 +89,8 @@ class DataSet:
         classes: names of the classes, in the order of the labels.
         kind: whether the targets are labels or masks.
         splits: `train`, `val` and `test`.
+        void: label of the pixels that count neither in the loss nor in a metric, or None.
+        colours: red, green and blue, 0 to 255, of each class in pictures; None for the usual ones.
         notice: one line to announce when a stand-in serves instead of the real data, else None.
     """
 
@@ -57,6 +100,8 @@ class DataSet:
     classes: tuple[str, ...]
     kind: Literal["labels", "masks"]
     splits: Mapping[str, Split]
+    void: int | None = None
+    colours: tuple[tuple[int, int, int], ...] | None = None
     notice: str | None = None
 
 

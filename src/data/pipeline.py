@@ -1,8 +1,8 @@
 """Examples to batches.
 
 The order of the training examples is a function of the seed and the step alone and needs no state:
-a run that is resumed at a step goes on with the batch that it would have had. The arrays stay in
-memory as bytes; a batch is gathered by index and scaled to [0, 1].
+a run that is resumed at a step goes on with the batch that it would have had. Images stay
+bytes until a batch of them has been read by index; then they are scaled to [0, 1].
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from src.data.dataset import Split
+from src.data.dataset import Examples
 
 Pair = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -19,7 +19,7 @@ _EVALUATION_PIXELS = 2**19
 
 
 def training_batches(
-    split: Split, pair: Pair, batch_size: int, seed: int, first_step: int, last_step: int
+    split: Examples, pair: Pair, batch_size: int, seed: int, first_step: int, last_step: int
 ) -> tf.data.Dataset:
     """Shuffled batches for the steps `first_step` to `last_step - 1`, counted over the whole run.
 
@@ -36,7 +36,7 @@ def training_batches(
         last_step: step to end before.
     """
     examples, steps_per_epoch = len(split), len(split) // batch_size
-    images, targets = tf.constant(split.images), tf.constant(split.targets)
+    read = split.reader()
 
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, begin = step // steps_per_epoch, step % steps_per_epoch * batch_size
@@ -45,24 +45,28 @@ def training_batches(
             seed=tf.cast([seed, epoch], tf.uint32),
             max_index=tf.cast(examples - 1, tf.int64),
         )
-        return pair(_scaled(tf.gather(images, order)), tf.gather(targets, order))
+        images, targets = read(order)
+        return pair(_scaled(images), targets)
 
     return _in_order(tf.data.Dataset.range(first_step, last_step), batch)
 
 
-def evaluation_batches(split: Split, pair: Pair) -> tf.data.Dataset:
+def evaluation_batches(split: Examples, pair: Pair) -> tf.data.Dataset:
     """Every example once, in order; the last batch may be smaller.
 
     The batch size follows from the size of the pictures alone, so that an evaluation adds up in
     the same order, and to the same sum, wherever it is asked for.
     """
-    images, targets = tf.constant(split.images), tf.constant(split.targets)
-    size = max(1, _EVALUATION_PIXELS // (images.shape[1] * images.shape[2]))
+    read = split.reader()
+    height, width, _ = split.image_shape
+    # Pictures of different sizes make no batch.
+    size = max(1, _EVALUATION_PIXELS // (height * width)) if height and width else 1
     batches = -(-len(split) // size)
 
     def batch(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        begin, end = index * size, (index + 1) * size
-        return pair(_scaled(images[begin:end]), targets[begin:end])
+        end = tf.minimum((index + 1) * size, len(split))
+        images, targets = read(tf.range(index * size, end))
+        return pair(_scaled(images), targets)
 
     return _in_order(tf.data.Dataset.range(batches), batch)
 

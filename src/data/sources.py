@@ -141,7 +141,7 @@ def _labelled(
     splits: dict[str, Split],
     notice: str | None = None,
 ) -> DataSet:
-    return DataSet(name, source, digest_of(splits), classes, "labels", splits, notice)
+    return DataSet(name, source, digest_of(splits), classes, "labels", splits, notice=notice)
 
 
 def _scenes(data: Scenes) -> DataSet:
@@ -157,4 +157,4 @@ def _scenes(data: Scenes) -> DataSet:
         splits[split] = scenes.compose(known, split, number, canvas, data.scene_seed)
     source = f"scenes of digits from {digits.source}"
     digest = digest_of(splits)
-    return DataSet(data.name, source, digest, scenes.CLASSES, "masks", splits, digits.notice)
+    return DataSet(data.name, source, digest, scenes.CLASSES, "masks", splits, notice=digits.notice)
