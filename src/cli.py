@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -44,6 +46,7 @@ def run(config_name: str, main: Callable[[dict[str, Any], list[str]], int]) -> N
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    sys.argv[1:] = [_quoted(word) for word in sys.argv[1:]]
     status = 0
     composed = False
 
@@ -62,7 +65,10 @@ def run(config_name: str, main: Callable[[dict[str, Any], list[str]], int]) -> N
             raise _Stopped
 
     try:
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
+        # Hydra wants a folder for a multirun, before any of its jobs is known to be right.
+        with tempfile.TemporaryDirectory() as scratch:
+            OmegaConf.register_new_resolver("scratch", lambda: scratch)
+            hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
     except _Stopped:
         status = STOPPED
     except KeyboardInterrupt:
@@ -78,6 +84,21 @@ def run(config_name: str, main: Callable[[dict[str, Any], list[str]], int]) -> N
 def report(what: str, metrics: Mapping[str, float]) -> str:
     """One line for the user: metrics by name."""
     return f"{what}: " + "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+
+
+def _quoted(word: str) -> str:
+    """Quotes a value that Hydra's grammar does not take as it is, such as a path with a space."""
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        key, _, value = word.partition("=")
+        if value and re.fullmatch(r"[+~]*[A-Za-z_][\w./@]*", key):
+            # A backslash is one but in front of a quote, the last one included.
+            escaped = re.sub(
+                r"(\\*)('|$)", lambda end: end[1] * 2 + end[2].replace("'", r"\'"), value
+            )
+            return f"{key}='{escaped}'"
+    return word
 
 
 def _refuse(line: str) -> int:

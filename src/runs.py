@@ -44,14 +44,17 @@ def create(model: str, run_dir: str | None) -> Path:
 
 
 def check_free(run_dir: str | None) -> None:
-    """Refuses a folder that holds something already.
+    """Refuses a folder that holds something already, or that cannot be made.
 
     Raises:
-        UserError: there is something in it, or it is a file.
+        UserError: there is something in it, it is a file, or nothing may be written there.
     """
-    folder = Path(run_dir) if run_dir else None
-    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    folder = Path(run_dir) if run_dir else OUTPUTS
+    if run_dir and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"expected a new or empty folder; received run_dir={run_dir}")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"expected a folder that can be written to; received {folder} in {there}")
 
 
 def _create_dated(parent: Path) -> Path:
@@ -90,9 +93,15 @@ def locked(folder: Path) -> Iterator[None]:
     """Within the block no other process trains in the folder; the lock dies with its process.
 
     Raises:
-        UserError: another process is training there.
+        UserError: another process is training there, or the folder cannot be written to.
     """
-    with (folder / ".lock").open("w") as file:
+    try:
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(
+            f"expected a folder that can be written to; received {folder} ({error.strerror})"
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

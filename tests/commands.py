@@ -18,24 +18,25 @@ MODELS = {
 }
 
 
-def start(module, words, folder):
-    """Starts `python -m module words` in a folder."""
+def start(module, words, folder, **options):
+    """Starts `python -m module words` in a folder; a word with a space comes in a list."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if PREPARED.is_dir():
         environment["TFDS_DATA_DIR"] = str(PREPARED)
     return subprocess.Popen(
-        [sys.executable, "-m", module, *words.split()],
+        [sys.executable, "-m", module, *(words.split() if isinstance(words, str) else words)],
         cwd=folder,
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        **options,
     )
 
 
-def run(module, words, folder, status=0):
+def run(module, words, folder, status=0, **options):
     """Runs a command to its end; returns what it printed to standard output and error."""
-    process = start(module, words, folder)
+    process = start(module, words, folder, **options)
     out, err = process.communicate(timeout=300)
     assert process.returncode == status, (process.returncode, out, err)
     return out, err

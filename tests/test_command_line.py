@@ -61,6 +61,23 @@ TRAIN = [
     ("data.val_examples=${nothing}", "expected words that compose; received data.val.*nothing"),
     ("run_dir=pyproject.toml", "expected a new or empty folder; received run_dir=pyproject.toml"),
     ("run_dir=src", "expected a new or empty folder; received run_dir=src"),
+    (
+        "run_dir=pyproject.toml/run",
+        "a folder that can be written to; received .*toml/run",
+    ),
+    ("resume=nowhere", "expected a run's folder, with its config.yaml; received run=nowhere"),
+    ("resume=pyproject.toml", "expected a run's folder, .*; received run=pyproject.toml"),
+    ("resume=src", "expected a run's folder, with its config.yaml; received run=src"),
+    ("resume=latest", "expected a run below .*outputs; received run=latest"),
+    ("force=maybe", "force: expected a valid boolean; received 'maybe'"),
+    ("optimizer.schedule=plateau optimizer.warmup_steps=5", "warmup_steps=0 with .*; .*_steps=5"),
+    ("optimizer.plateau_epochs=0", "optimizer.plateau_epochs: .*1; received 0"),
+    ("trainer.patience=0", "trainer.patience: .*1; received 0"),
+    ("trainer.ema=1", "trainer.ema: .*1; received 1"),
+    ("trainer.batch_size=[1,", r"trainer.batch_size: expected a valid integer; received '\[1,'"),
+    ("data.dir=nowhere", "expected data.dir to hold mnist/.*; received data.dir=nowhere"),
+    ("data.idx_dir=pyproject.toml", "expected .*; received .*pyproject.toml"),
+    ("-m trainer.epochs=0,-1", "trainer.epochs: .*; received 0"),
     ("experiment=secret", "experiment: expected one of .*; received 'secret'"),
 ]
 EVAL = [
@@ -100,7 +117,8 @@ def test_a_mistake_is_answered_in_one_line(module, words, named, folder):
     before = sorted(folder.rglob("*"))
     ended = run(module, words.split(), folder)
     assert ended.returncode == 2, ended.stderr
-    assert re.fullmatch(r"error: [^\n]+\n", ended.stderr), ended.stderr
+    jobs = 2 if "-m" in words else 1
+    assert re.fullmatch(rf"(error: [^\n]+\n){{{jobs}}}", ended.stderr), ended.stderr
     assert re.search(named, ended.stderr), ended.stderr
     assert ended.stdout == ""
     assert sorted(folder.rglob("*")) == before
