@@ -185,6 +185,8 @@ def build_lenet_mnist(
     # Keras' L2(a) is a|w|^2, TensorFlow 1's is a/2 |w|^2.
     decay = keras.regularizers.L2(model.l2 / 2) if model.l2 else None
     x = inputs = keras.Input(input_shape, name="image")
+    # MNIST's mean and deviation. Plain SGD at a low rate comes as far in a third of the steps.
+    x = layers.Rescaling(1 / 0.3081, offset=-0.1307 / 0.3081, name="normalise")(x)
     for name, filters in (("conv1", 32), ("conv2", 64)):
         x = layers.Conv2D(
             filters, 5, padding="same", activation="relu", kernel_regularizer=decay, name=name
