@@ -182,8 +182,11 @@ class Optimizer(_Section):
         name: `adam` or `sgd`.
         learning_rate: rate at the first step, or at the end of the warm-up.
         momentum: heavy-ball momentum of `sgd`.
-        schedule: `constant`; `cosine` to zero over the run; `staircase`, `decay` once an epoch.
-        decay: factor of the staircase.
+        schedule: `constant`; `cosine` to zero over the run; `staircase`, `decay` once an epoch;
+            `plateau`, `decay` after every `plateau_epochs` without improvement of the watched
+            metric on the validation set.
+        decay: factor of the staircase and of the plateau.
+        plateau_epochs: see `schedule`.
         warmup_steps: steps over which the rate grows linearly from zero.
         weight_decay: decoupled from the gradient, in units of the learning rate: every update
             takes `learning_rate * weight_decay` of the weight away (Loshchilov and Hutter 2019).
@@ -192,10 +195,20 @@ class Optimizer(_Section):
     name: Literal["adam", "sgd"]
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-3
     momentum: Fraction = 0.0
-    schedule: Literal["constant", "cosine", "staircase"] = "constant"
+    schedule: Literal["constant", "cosine", "staircase", "plateau"] = "constant"
     decay: Annotated[float, Field(gt=0, le=1)] = 0.99
+    plateau_epochs: Positive = 2
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+
+    @model_validator(mode="after")
+    def _no_warm_up_to_a_plateau(self) -> Optimizer:
+        if self.schedule == "plateau" and self.warmup_steps:
+            raise ValueError(
+                "expected optimizer.warmup_steps=0 with optimizer.schedule=plateau; "
+                f"received optimizer.warmup_steps={self.warmup_steps}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _momentum_is_for_sgd(self) -> Optimizer:

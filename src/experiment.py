@@ -23,6 +23,7 @@ from src.training import callbacks, history, optimizers, output
 from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoint, Checkpoints
 from src.training.plan import Plan
+from src.training.saver import Interrupted, Progress, Saver
 from src.training.tasks import for_model
 
 # One call into TensorFlow trains about this many pixels, some tenths of a second: Ctrl-C and the
@@ -137,7 +138,10 @@ class Experiment:
             steps_per_execution=plan.steps_per_call(max(1, _PIXELS_PER_CALL // pixels), step),
         )
         self.model.optimizer.build(self.model.trainable_variables)
-        saver = callbacks.Saver(self.checkpoints, self.task, plan, trainer.patience)
+        optimizer = self.settings.optimizer
+        plateau = optimizer.plateau_epochs if optimizer.schedule == "plateau" else None
+        progress = Progress(self.task, trainer.patience, plateau, optimizer.decay)
+        saver = Saver(self.checkpoints, plan, progress)
         saver.set_model(self.model)
         if checkpoint:
             saver.resume(checkpoint)
@@ -171,14 +175,14 @@ class Experiment:
         self,
         plan: Plan,
         step: int,
-        saver: callbacks.Saver,
+        saver: Saver,
         watchers: list[keras.callbacks.Callback],
     ) -> bool:
         train, val = self.data.splits["train"], self.data.splits["val"]
         validation = pipeline.evaluation_batches(val, self.task.pair)
         try:
             for first, last in plan.stretches(step):
-                if saver.done:
+                if saver.progress.done:
                     break
                 epoch = first // plan.steps_per_epoch
                 length = min(last - first, plan.steps_per_epoch)
@@ -194,7 +198,7 @@ class Experiment:
                     callbacks=watchers,
                     verbose=0,
                 )
-        except callbacks.Interrupted:
+        except Interrupted:
             return False
         return True
 

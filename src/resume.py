@@ -20,11 +20,13 @@ _FREE = {
 _OWN_WORDS = {"resume", "force"}
 
 
-def merged(folder: Path, values: dict[str, Any], words: list[str], force: bool) -> config.Train:
+def merged(
+    own: config.Train, values: dict[str, Any], words: list[str], force: bool
+) -> config.Train:
     """The run's own settings with those that the command line changes.
 
     Args:
-        folder: the run's.
+        own: the run's.
         values: the composed configuration, defaults and all.
         words: the `key=value` words of the command line; only they change anything.
         force: whether they may change what the steps do.
@@ -32,7 +34,6 @@ def merged(folder: Path, values: dict[str, Any], words: list[str], force: bool) 
     Raises:
         UserError: a word changes what the steps do, and `force` is not set.
     """
-    own = config.load(folder / runs.CONFIG)
     flat = _flat(own.model_dump(mode="json"))
     composed = _flat(values)
     chosen = dict(flat)
@@ -53,11 +54,15 @@ def merged(folder: Path, values: dict[str, Any], words: list[str], force: bool) 
     return settings
 
 
-def finished(folder: Path, settings: config.Train) -> bool:
-    """Whether the run has reached its end and `settings` do not move it."""
-    own = config.load(folder / runs.CONFIG).trainer
-    same = (own.epochs, own.steps) == (settings.trainer.epochs, settings.trainer.steps)
-    return same and runs.read_results(folder).get("status") == "finished"
+def finished(folder: Path, own: config.Train, settings: config.Train) -> bool:
+    """Whether the run has been trained and evaluated to its end and `settings` do not move it."""
+    results = runs.read_results(folder)
+    evaluated = {"val", "test"} <= results.get("metrics", {}).keys()
+    same = (own.trainer.epochs, own.trainer.steps) == (
+        settings.trainer.epochs,
+        settings.trainer.steps,
+    )
+    return same and evaluated and results.get("status") == "finished"
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from src import cli, config, quiet, resume, runs
 from src.data import sources
 from src.errors import UserError
+
+if TYPE_CHECKING:
+    from src.data.dataset import DataSet
+    from src.training.checkpoints import Checkpoint
 
 
 def main(values: dict[str, Any], words: list[str]) -> int:
@@ -19,42 +23,56 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     """
     choice = {name: values.pop(name) for name in ("resume", "force")}
     going_on = config.parse(config.Resume, choice)
-    folder = None
-    if going_on.resume is not None:
-        folder = runs.find(going_on.resume)
-        settings = resume.merged(folder, values, words, going_on.force)
-        if resume.finished(folder, settings):
-            print(f"{folder} is finished; a larger trainer.epochs= goes on with it")
-            return 0
-    else:
+    if going_on.resume is None:
         settings = config.parse(config.Train, values)
         runs.check_free(settings.run_dir)
-    try:
-        return _train(settings, folder)
-    except OSError as error:
-        where = error.filename or folder or settings.run_dir or runs.OUTPUTS
-        raise UserError(
-            f"expected to write to {where}; received {error.strerror or error}"
-        ) from error
+        return _begin(settings)
+    folder = runs.find(going_on.resume)
+    with runs.locked(folder):
+        return _go_on(folder, values, words, going_on.force)
 
 
-def _train(settings: config.Train, folder: Path | None) -> int:
-    """Trains and evaluates, in a new folder if there is none yet."""
+def _begin(settings: config.Train) -> int:
+    """Trains in a new folder."""
     data = sources.load(settings.data)
     # TensorFlow takes seconds to import: not before the words above are known to be right.
     quiet.tensorflow()
     from src import experiment
-    from src.training.output import log, log_to
 
     settings = experiment.resolved(settings)
-    checkpoint = None
-    damages: list[str] = []
-    if folder is None:
-        folder = runs.create(settings.model.name, settings.run_dir)
-    else:
-        experiment.check_own_data(folder, data)
-        checkpoint, damages = experiment.last_checkpoint(folder)
+    folder = runs.create(settings.model.name, settings.run_dir)
     with runs.locked(folder):
+        return _train(settings, folder, data, None, [])
+
+
+def _go_on(folder: Path, values: dict[str, Any], words: list[str], force: bool) -> int:
+    """Trains on from a run's last checkpoint."""
+    own = config.load(folder / runs.CONFIG)
+    settings = resume.merged(own, values, words, force)
+    if resume.finished(folder, own, settings):
+        print(f"{folder} is finished; a larger trainer.epochs= goes on with it")
+        return 0
+    data = sources.load(settings.data)
+    quiet.tensorflow()
+    from src import experiment
+
+    experiment.check_own_data(folder, data)
+    checkpoint, damages = experiment.last_checkpoint(folder)
+    return _train(experiment.resolved(settings), folder, data, checkpoint, damages)
+
+
+def _train(
+    settings: config.Train,
+    folder: Path,
+    data: DataSet,
+    checkpoint: Checkpoint | None,
+    damages: list[str],
+) -> int:
+    """Trains and evaluates, from a checkpoint on if there is one."""
+    from src import experiment
+    from src.training.output import log, log_to
+
+    try:
         runs.write(folder / runs.CONFIG, config.dump(settings))
         log_to(folder / "train.log")
         if data.notice:
@@ -70,6 +88,10 @@ def _train(settings: config.Train, folder: Path | None) -> int:
             return cli.STOPPED
         for split in ("val", "test"):
             log.info("%s", cli.report(f"best, {split}", run.evaluate("best", split)))
+    except OSError as error:
+        where = error.filename or folder
+        reason = " ".join((error.strerror or str(error)).split())
+        raise UserError(f"expected to write to {where}; received {reason}") from error
     return 0
 
 

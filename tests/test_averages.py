@@ -73,3 +73,15 @@ def test_without_a_decay_there_are_no_averages_and_nothing_is_swapped():
     assert model.averages.variables == []
     with model.averaged():
         assert float(model.trainable_weights[0]) == 2.0
+
+
+def test_the_first_step_whose_loss_was_not_finite_is_known_inside_a_call_of_many():
+    model = counting(None, steps_per_execution=5)
+    truth = np.array([[0], [0], [np.nan], [0], [0]])
+    model.compile(
+        keras.optimizers.SGD(1.0),
+        loss=lambda truth, output: truth + output,
+        steps_per_execution=5,
+    )
+    model.fit(np.zeros((5, 1)), truth, batch_size=1, shuffle=False, verbose=0)
+    assert model.failed_step == 3

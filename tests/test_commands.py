@@ -1,6 +1,7 @@
 """Whole commands, run as a user runs them, on the bundled digits."""
 
 import math
+import re
 import signal
 import subprocess
 import time
@@ -180,5 +181,4 @@ def test_a_run_of_steps_ends_inside_an_epoch(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     words = f"{MODELS['lenet5']} optimizer=sgd optimizer.learning_rate=100 model.output=rbf"
     _, err = run("src.train", f"{words} trainer.epochs=20 run_dir=run", tmp_path, status=2)
-    assert "expected a finite loss; received loss=" in err
-    assert "by step" in err
+    assert re.search(r"expected a finite loss; received loss=\w+ at step \d+ \(", err)

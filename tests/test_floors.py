@@ -28,7 +28,7 @@ src.models.layer_table
 src.training.metrics  src.training.optimizers  src.training.plan  src.training.averages
 src.training.history  src.training.tasks  src.training.checkpoints
 src.training.output
-src.training.callbacks
+src.training.callbacks  src.training.saver
 src.experiment  src.cli
 src.train  src.eval  src.describe
 """

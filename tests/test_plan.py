@@ -61,3 +61,8 @@ def test_a_call_ends_with_the_epoch_and_at_every_checkpoint(steps, every, most, 
 def test_a_batch_larger_than_the_training_set_is_refused():
     with pytest.raises(UserError, match=r"at most the 99 .*; received trainer.batch_size=100"):
         Plan.of(Trainer(batch_size=100), examples=99)
+
+
+def test_a_run_at_its_end_still_has_a_length_of_call():
+    plan = Plan(batch_size=100, steps_per_epoch=550, steps=1100, checkpoint_every=None)
+    assert plan.steps_per_call(25, step=1100) == 1

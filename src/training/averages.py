@@ -1,6 +1,6 @@
-"""Moving averages of the weights, with TensorFlow 1's warm-up.
+"""Moving averages of the weights, with TensorFlow 1's warm-up, and the step that went wrong.
 
-They are updated inside the training step, so that every step counts however many of them one call
+Both are kept inside the training step, so that every step counts however many of them one call
 trains; the raw weights stay the model's own and come back bit for bit after an evaluation.
 """
 
@@ -35,12 +35,22 @@ class AveragedModel(keras.Model):
                 for weight in (self.trainable_weights if decay is not None else [])
             ]
         )
+        self._failed = _Untracked([keras.Variable(0, dtype="int64", trainable=False)])
+
+    @property
+    def failed_step(self) -> int:
+        """The first step whose loss was not finite, counted from 1; 0 if there was none."""
+        return int(self._failed.variables[0])
 
     def train_step(self, data: object) -> dict[str, keras.KerasTensor]:
         """Trains on a batch and updates the averages."""
         logs = super().train_step(data)
+        step, (failed,) = ops.cast(self.optimizer.iterations, "int64"), self._failed.variables
+        # The running mean of an epoch stays what its first bad loss has made of it.
+        bad = ops.logical_and(failed == 0, ops.logical_not(ops.isfinite(logs["loss"])))
+        failed.assign(ops.where(bad, step, failed))
         if self.decay is not None:
-            updates = ops.cast(self.optimizer.iterations, "float32")
+            updates = ops.cast(step, "float32")
             decay = ops.minimum(self.decay, (1 + updates) / (10 + updates))
             for average, weight in zip(
                 self.averages.variables, self.trainable_weights, strict=True

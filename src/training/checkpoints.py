@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ _WEIGHTS, _TRAINING, _STATE, _DIGESTS = (
     "state.json",
     "digests.json",
 )
+
+# Bytes of HDF5's own for a variable, at most.
+_OVERHEAD = 4096
 
 
 class _DamagedError(Exception):
@@ -56,20 +60,30 @@ class Checkpoint:
         """Steps trained."""
         return self.state["step"]
 
-    def restore(self, model: AveragedModel) -> None:
+    def restore(self, model: AveragedModel) -> bool:
         """Loads the weights and their averages, and the optimizer's slots if the model has one.
 
+        Returns:
+            False if the slots are those of another optimizer and were left alone.
+
         Raises:
-            UserError: they are another model's.
+            UserError: the weights are another model's.
         """
         try:
-            model.load_weights(self.folder / _WEIGHTS)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                model.load_weights(self.folder / _WEIGHTS)
+            # Keras leaves what it does not find as it is, and only warns.
+            skipped = [str(item.message) for item in caught if "kipping" in str(item.message)]
+            if others := [line for line in skipped if "for optimizer" not in line]:
+                raise ValueError(others[0])
         except (ValueError, KeyError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{self.folder}: expected the weights of model={model.name}; received {reason}"
             ) from error
         self.assign("averages", model.averages.variables)
+        return not skipped
 
     def assign(self, group: str, variables: list[keras.Variable]) -> None:
         """Loads one of the groups of variables that were saved beside the weights."""
@@ -109,19 +123,12 @@ class Checkpoints:
         aside = self.folder / f".{name}.writing"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        model.save_weights(aside / _WEIGHTS)
-        arrays = {
-            # Paths are for the reader; the number tells variables of equal path apart.
-            f"{group} {index:04d} {variable.path}": np.asarray(variable)
-            for group, variables in groups.items()
-            for index, variable in enumerate(variables)
-        }
-        np.savez(aside / _TRAINING, allow_pickle=False, **arrays)
-        (aside / _STATE).write_text(json.dumps(state), encoding="utf-8")
-        parts = {part: _digest(aside / part) for part in (_WEIGHTS, _TRAINING, _STATE)}
-        (aside / _DIGESTS).write_text(json.dumps(parts), encoding="utf-8")
-        for path in (*aside.iterdir(), aside):
-            _flush(path)
+        try:
+            _write(aside, model, groups, state)
+        except BaseException:
+            # On a full disk what was begun is in the way of everything else.
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
         final = self.folder / name
         if final.exists():
             shutil.rmtree(final)
@@ -177,6 +184,35 @@ class Checkpoints:
                 continue
         for name in set(newest) - kept:
             shutil.rmtree(self.folder / name)
+
+
+def _write(
+    folder: Path, model: keras.Model, groups: dict[str, list[keras.Variable]], state: dict[str, Any]
+) -> None:
+    """Writes the files of a checkpoint, to the disk itself."""
+    _expect_room(folder, [*model.variables, *model.optimizer.variables])
+    model.save_weights(folder / _WEIGHTS)
+    arrays = {
+        # Paths are for the reader; the number tells variables of equal path apart.
+        f"{group} {index:04d} {variable.path}": np.asarray(variable)
+        for group, variables in groups.items()
+        for index, variable in enumerate(variables)
+    }
+    np.savez(folder / _TRAINING, allow_pickle=False, **arrays)
+    (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
+    parts = {part: _digest(folder / part) for part in (_WEIGHTS, _TRAINING, _STATE)}
+    (folder / _DIGESTS).write_text(json.dumps(parts), encoding="utf-8")
+    for path in (*folder.iterdir(), folder):
+        _flush(path)
+
+
+def _expect_room(folder: Path, variables: list[keras.Variable]) -> None:
+    """Raises OSError where the weights will not fit: HDF5, out of space, takes the process down."""
+    sizes = [np.asarray(variable).nbytes + _OVERHEAD for variable in variables]
+    room = folder / ".room"
+    with room.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, sum(sizes))
+    room.unlink()
 
 
 def _name(step: int) -> str:

@@ -67,15 +67,20 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 def build(
     optimizer: config.Optimizer, total_steps: int, steps_per_epoch: int
 ) -> keras.optimizers.Optimizer:
-    """Builds the optimizer for a run of `total_steps`."""
-    rate = Schedule(
-        optimizer.learning_rate,
-        optimizer.schedule,
-        total_steps,
-        steps_per_epoch,
-        optimizer.decay,
-        optimizer.warmup_steps,
-    )
+    """Builds the optimizer for a run of `total_steps`.
+
+    With `schedule=plateau` the rate is a variable, which `saver.Progress` lowers.
+    """
+    rate: Schedule | float = optimizer.learning_rate
+    if optimizer.schedule != "plateau":
+        rate = Schedule(
+            optimizer.learning_rate,
+            optimizer.schedule,
+            total_steps,
+            steps_per_epoch,
+            optimizer.decay,
+            optimizer.warmup_steps,
+        )
     decay = optimizer.weight_decay or None
     if optimizer.name == "adam":
         return keras.optimizers.Adam(rate, weight_decay=decay)

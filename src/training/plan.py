@@ -63,5 +63,6 @@ class Plan:
         lengths = [self.checkpoint_every or 0]
         for first, last in self.stretches(step):
             lengths.append(min(last - first, self.steps_per_epoch))
-        common = math.gcd(*lengths)
+        # With nothing left to train, any number does.
+        common = math.gcd(*lengths) or 1
         return max(size for size in range(1, min(most, common) + 1) if common % size == 0)

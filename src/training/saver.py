@@ -1,0 +1,168 @@
+"""What makes sure that no step is lost: checkpoints in time, and what they must remember.
+
+`Progress` knows whether the watched metric still improves, `Saver` writes the run's whole state.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import keras
+import numpy as np
+
+from src.errors import UserError
+from src.training.checkpoints import Checkpoint, Checkpoints
+from src.training.output import log
+from src.training.plan import Plan
+from src.training.tasks import Task
+
+Logs = dict[str, Any]
+
+
+class Interrupted(Exception):
+    """The run was asked to end; its state has been saved."""
+
+
+class Progress:
+    """The best value of the watched metric so far, and how long ago it was reached.
+
+    Args:
+        task: knows which values are better.
+        patience: epochs without improvement after which the run ends; None to run to the end.
+        plateau: epochs without improvement after which, each time, the learning rate falls; None
+            if it does not depend on the metric.
+        decay: the factor by which it then falls.
+    """
+
+    def __init__(
+        self, task: Task, patience: int | None, plateau: int | None = None, decay: float = 1.0
+    ) -> None:
+        self.task = task
+        self.patience, self.plateau, self.decay = patience, plateau, decay
+        self.best: float | None = None
+        self.best_step: int | None = None
+        self.waited = 0
+
+    def note(self, score: float, step: int, optimizer: keras.optimizers.Optimizer) -> None:
+        """Takes note of the watched metric after an epoch."""
+        self.waited += 1
+        if self.task.better(score, self.best):
+            self.best, self.best_step, self.waited = score, step, 0
+        elif self.plateau and self.waited % self.plateau == 0:
+            # The rate is one of the optimizer's variables and is saved with them.
+            optimizer.learning_rate = optimizer.learning_rate * self.decay
+
+    @property
+    def done(self) -> bool:
+        """Whether the patience is spent."""
+        return self.patience is not None and self.waited >= self.patience
+
+    def state(self, step: int) -> dict[str, Any]:
+        """What a checkpoint of this step remembers."""
+        return {
+            "step": step,
+            "watched": self.task.watched,
+            "best": self.best,
+            # Until an epoch has ended, the best there is is the last.
+            "best_step": step if self.best_step is None else self.best_step,
+            "waited": self.waited,
+        }
+
+    def recall(self, state: dict[str, Any]) -> None:
+        """Goes back to what a checkpoint remembers."""
+        self.best, self.waited = state["best"], state["waited"]
+        self.best_step = state["best_step"] if self.best is not None else None
+
+
+class Saver(keras.callbacks.Callback):
+    """Saves a checkpoint after each epoch, every few steps if asked, and when told to stop.
+
+    Args:
+        checkpoints: where to.
+        plan: knows where an epoch ends.
+        progress: knows which checkpoint is the best, and when there is no use in going on.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, plan: Plan, progress: Progress) -> None:
+        super().__init__()
+        self.checkpoints = checkpoints
+        self.plan = plan
+        self.progress = progress
+        self.stopping = False
+        self.resumed: Checkpoint | None = None
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Takes the model, which is compiled, and the progress back to a checkpoint."""
+        if not checkpoint.restore(self.model):
+            log.warning("the optimizer is another than before and begins anew")
+            self.model.optimizer.iterations.assign(checkpoint.step)
+        checkpoint.assign("random", self._groups()["random"])
+        self.resumed = checkpoint
+        self.progress.recall(checkpoint.state)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Gives the running metrics back to an epoch that was stopped inside."""
+        if self.resumed and self.resumed.step % self.plan.steps_per_epoch:
+            self.resumed.assign("metrics", self._groups()["metrics"])
+        self.resumed = None
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Saves if it is time to.
+
+        Raises:
+            Interrupted: after a signal, once the state is on disk.
+        """
+        step, every = int(self.model.optimizer.iterations), self.plan.checkpoint_every
+        inside = step % self.plan.steps_per_epoch and step < self.plan.steps
+        if inside and (self.stopping or (every and step % every == 0)):
+            self._save(step)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Saves, and takes note if the watched metric has improved.
+
+        Raises:
+            Interrupted: after a signal, once the state is on disk.
+        """
+        step = int(self.model.optimizer.iterations)
+        score = float((logs or {})[f"val_{self.progress.task.watched}"])
+        self.progress.note(score, step, self.model.optimizer)
+        self._save(step)
+        self.model.stop_training = self.progress.done
+
+    def _groups(self) -> dict[str, list[keras.Variable]]:
+        weights = {id(variable) for variable in self.model.weights}
+        return {
+            "random": [v for v in self.model.variables if id(v) not in weights],
+            # Not `metrics_variables`, which lacks the scores until the first batch.
+            "metrics": [*self.model.metrics[0].variables, *self.progress.task.scores.variables],
+            "averages": self.model.averages.variables,
+        }
+
+    def _save(self, step: int) -> None:
+        # The last loss may have been finite and the step that followed from it not.
+        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+            raise UserError(f"expected finite weights; received others after step {step}")
+        self.checkpoints.save(self.model, self._groups(), self.progress.state(step))
+        if self.stopping:
+            raise Interrupted
+
+    @contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Within the block the first SIGINT or SIGTERM stops after the step, the second at once."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self.stopping:
+                raise KeyboardInterrupt
+            self.stopping = True
+
+        signals = (signal.SIGINT, signal.SIGTERM)
+        previous = {number: signal.signal(number, stop) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
