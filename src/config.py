@@ -7,11 +7,20 @@ read a run's own `config.yaml`, which may have been edited by hand.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from src.errors import UserError
 
@@ -19,6 +28,14 @@ Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 # YAML reads a folder named 2024 as a number; it is a name all the same.
 Text = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) in (int, float) else v)]
+
+
+def _absolute(path: str) -> str:
+    # A run may be gone on with from another folder than it was begun in.
+    return path if path in ("imagenet", "latest") else os.path.abspath(path)
+
+
+Location = Annotated[Text, AfterValidator(_absolute)]
 
 
 class ConfigError(UserError):
@@ -158,18 +175,58 @@ class Autoencoder(_Section):
 
 
 class Fcn(_Section):
-    """Fully convolutional network with skips (Long et al. 2015).
+    """A class for each pixel: FCN (Long et al. 2015), or SegNet's decoder on the same backbone.
 
     Attributes:
-        stride: stride of the finest score map that is fused: 32, 16 or 8 pixels.
-        filters: feature maps of the backbone's first stage; the last ones have eight times as many.
-        freeze_upsampling: keep the bilinear upsampling fixed rather than learn it.
+        backbone: `small`, to be trained from nothing, or `vgg16` with fc6 and fc7 (134 million
+            weights).
+        weights: what `vgg16` begins with: a file of Keras' VGG16 (`.h5` or `.weights.h5`),
+            `imagenet` to download it, or null for random weights.
+        decoder: `skips` adds up class scores of several strides; `unpool` puts maps back where the
+            backbone's maxima were, stage by stage (Badrinarayanan et al. 2017).
+        stride: of `skips`: stride of the finest score map that is fused: 32, 16 or 8 pixels.
+        filters: of `small`: feature maps of its first stage; the last ones have eight times as
+            many.
+        score_channels: of `skips`: maps of each score layer; null is the paper's, one a class.
+            More of them can tell, through the upsampling that is learned, details finer than
+            the stride.
+        freeze_upsampling: of `skips`: keep the bilinear upsampling fixed rather than learn it.
+        init_from: folder of an earlier run, the layers of whose best checkpoint this run begins
+            with, where name and shape are the same; null for none.
     """
 
     name: Literal["fcn"]
+    backbone: Literal["small", "vgg16"] = "small"
+    weights: Location | None = None
+    decoder: Literal["skips", "unpool"] = "skips"
     stride: Literal[32, 16, 8] = 8
     filters: Annotated[int, Field(ge=1, le=1024)] = 16
+    score_channels: Annotated[int, Field(ge=1, le=4096)] | None = None
     freeze_upsampling: bool = False
+    init_from: Location | None = None
+
+    @model_validator(mode="after")
+    def _options_go_together(self) -> Fcn:
+        if self.backbone == "vgg16":
+            self._expect_default("filters", "backbone=vgg16, whose widths are published")
+        else:
+            self._expect_default("weights", "backbone=small, of which none are published")
+        if self.decoder == "unpool":
+            for key in ("stride", "score_channels", "freeze_upsampling"):
+                self._expect_default(key, "decoder=unpool, which has no scores to fuse")
+        if self.freeze_upsampling:
+            self._expect_default("score_channels", "freeze_upsampling, which maps class to class")
+        if self.init_from:
+            self._expect_default("weights", "init_from, which would overwrite them")
+        return self
+
+    def _expect_default(self, key: str, because: str) -> None:
+        default, value = type(self).model_fields[key].default, getattr(self, key)
+        if value != default:
+            raise ValueError(
+                f"expected model.{key}={'null' if default is None else default} with "
+                f"model.{because}; received model.{key}={value}"
+            )
 
 
 Model = Annotated[LeNet5 | LeNetMnist | Autoencoder | Fcn, Field(discriminator="name")]
@@ -277,9 +334,9 @@ class Train(_Section):
                 "expected data with one label an image (data=mnist, fashion_mnist or mnist_5k) "
                 f"for model={model.name}; received data=scenes"
             )
-        if isinstance(model, Fcn) and model.stride > min(height, width):
+        if isinstance(model, Fcn) and model.stride > (shorter := min(height, width)):
             raise ValueError(
-                f"expected model.stride of at most the shorter side, {min(height, width)} pixels; "
+                f"expected model.stride of at most the shorter side, {shorter} pixels; "
                 f"received model.stride={model.stride}"
             )
         if isinstance(model, Autoencoder) and (height % 4 or width % 4):

@@ -16,12 +16,13 @@ from src import config, runs
 from src.data import pipeline, sources
 from src.data.dataset import DataSet, Split
 from src.errors import UserError
+from src.models import vgg16
 from src.models.autoencoder import build_autoencoder
 from src.models.fcn import build_fcn
 from src.models.lenet import build_lenet5, build_lenet_mnist
 from src.training import callbacks, history, optimizers, output
 from src.training.averages import AveragedModel
-from src.training.checkpoints import Checkpoint, Checkpoints
+from src.training.checkpoints import Checkpoint, Checkpoints, copy_layers
 from src.training.plan import Plan
 from src.training.saver import Interrupted, Progress, Saver
 from src.training.tasks import for_model
@@ -145,6 +146,8 @@ class Experiment:
         saver.set_model(self.model)
         if checkpoint:
             saver.resume(checkpoint)
+        else:
+            self._warm_start()
         rows = history.rewind_metrics(self.folder / runs.METRICS, step)
         history.rewind_events(self.folder / "tensorboard", step)
         if not step:
@@ -165,6 +168,29 @@ class Experiment:
         seconds = earlier + time.perf_counter() - begun
         self._record(rows, "finished" if finished else "interrupted", round(seconds, 3))
         return finished
+
+    def _warm_start(self) -> None:
+        """Begins with published weights or with those of an earlier run, if so configured.
+
+        Raises:
+            UserError: they cannot be had, or none of them is this model's.
+        """
+        model = self.settings.model
+        if not isinstance(model, config.Fcn):
+            return
+        if model.weights:
+            output.log.info(vgg16.load_weights(self.model, model.weights))
+        if model.init_from:
+            folder = Path(model.init_from)
+            own = config.load(folder / runs.CONFIG)
+            built = build(own.model, own.data.image_shape, len(self.data.classes))
+            earlier = AveragedModel(built, own.trainer.ema)
+            Checkpoints(folder / "checkpoints").named("best").restore(earlier)
+            with earlier.averaged():
+                copied, left = copy_layers(earlier, self.model)
+            others = f", not of {', '.join(left)}" if left else ""
+            output.log.info("%d layers begin as in %s%s", len(copied), folder, others)
+        self.model.restart_averages()
 
     def _examples(self, split: str) -> tuple[Split, tf.Tensor]:
         """The fixed examples that the pictures show, and the same as the model takes them."""

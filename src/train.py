@@ -24,12 +24,40 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     choice = {name: values.pop(name) for name in ("resume", "force")}
     going_on = config.parse(config.Resume, choice)
     if going_on.resume is None:
-        settings = config.parse(config.Train, values)
+        settings = _with_sources(config.parse(config.Train, values))
         runs.check_free(settings.run_dir)
         return _begin(settings)
     folder = runs.find(going_on.resume)
     with runs.locked(folder):
         return _go_on(folder, values, words, going_on.force)
+
+
+def _with_sources(settings: config.Train) -> config.Train:
+    """Finds the run and the file that a new run's weights begin with.
+
+    Raises:
+        UserError: there is no such file, or no such run of the same model.
+    """
+    model = settings.model
+    if not isinstance(model, config.Fcn):
+        return settings
+    if model.weights not in (None, "imagenet") and not Path(model.weights).is_file():
+        raise UserError(
+            "expected a weights file of Keras' VGG16, imagenet or null; "
+            f"received model.weights={model.weights}"
+        )
+    if model.init_from is None:
+        return settings
+    folder = runs.find(model.init_from).resolve()
+    other = config.load(folder / runs.CONFIG).model
+    forms = [(own.name, getattr(own, "backbone", None)) for own in (model, other)]
+    if forms[0] != forms[1] or not any(folder.glob("checkpoints/step-*")):
+        raise UserError(
+            f"expected model.init_from to be a trained run of model={model.name} with "
+            f"model.backbone={model.backbone}; received {folder}"
+        )
+    model = model.model_copy(update={"init_from": str(folder)})
+    return settings.model_copy(update={"model": model})
 
 
 def _begin(settings: config.Train) -> int:

@@ -20,23 +20,25 @@ from src.models import arithmetic, costs, windows
 from src.models.costs import Cost
 from src.models.layers import (
     AverageUnpool2D,
+    CropLike2D,
     DepthwiseConv2DTranspose,
     MaxPoolWithArgmax2D,
     MaxUnpool2D,
 )
 from src.models.lenet import EuclideanRbf, SparseConv2D, Subsampling2D
 from src.models.receptive_field import FeatureMap, Window
+from src.models.vgg16 import CaffeScaling
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
 # They have no windows, and are not counted.
 _FREE = (
-    *(kl.Activation, kl.ReLU, kl.Dropout, kl.Rescaling),
+    *(kl.Activation, kl.ReLU, kl.Dropout, kl.Rescaling, CaffeScaling, CropLike2D),
     *(kl.Add, kl.Concatenate, kl.Flatten, kl.Reshape),
 )
 # Of the last input, `like`, they take the size only.
-_LOOKED_AT = {MaxUnpool2D: 2, AverageUnpool2D: 1}
+_LOOKED_AT = {MaxUnpool2D: 2, AverageUnpool2D: 1, CropLike2D: 1}
 
 
 @dataclass(frozen=True)

@@ -244,6 +244,38 @@ class DepthwiseConv2DTranspose(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable("deconv")
+class CropLike2D(keras.layers.Layer):
+    """Cuts maps to the height and width of others, off the end.
+
+    What was padded to whole windows, SAME padding last, comes back in place: pixel 0 stays pixel
+    0, whatever the size, and also where the size is known only when the graph runs.
+
+    Shapes: `[batch, rows, columns, channels]` and `[batch, height, width, any]` to `[batch, height,
+    width, channels]`.
+
+    Raises:
+        ValueError: (when called) the maps are smaller than the others.
+    """
+
+    def call(self, x: Tensor, like: Tensor) -> Tensor:
+        """Returns the cropped maps."""
+        height, width = ops.shape(like)[1:3]
+        return x[:, :height, :width]
+
+    def compute_output_spec(
+        self, x: keras.KerasTensor, like: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """Returns the symbolic output."""
+        for have, want in zip(x.shape[1:3], like.shape[1:3], strict=True):
+            if have is not None and want is not None and have < want:
+                raise ValueError(
+                    f"expected maps of at least {tuple(like.shape[1:3])}; "
+                    f"received {tuple(x.shape[1:3])}"
+                )
+        return keras.KerasTensor((x.shape[0], *like.shape[1:3], x.shape[3]), self.compute_dtype)
+
+
 def _pair(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):

@@ -58,6 +58,11 @@ class AveragedModel(keras.Model):
                 average.assign_add((1 - decay) * (weight - average))
         return logs
 
+    def restart_averages(self) -> None:
+        """Makes the averages what the weights are now."""
+        for average, weight in zip(self.averages.variables, self.trainable_weights, strict=False):
+            average.assign(weight)
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Within the block the weights are the averages, if there are any."""
