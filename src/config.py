@@ -187,9 +187,10 @@ class Fcn(_Section):
         stride: of `skips`: stride of the finest score map that is fused: 32, 16 or 8 pixels.
         filters: of `small`: feature maps of its first stage; the last ones have eight times as
             many.
+        convolutions: of `small`: how many each of its five stages has.
         score_channels: of `skips`: maps of each score layer; null is the paper's, one a class.
-            More of them can tell, through the upsampling that is learned, details finer than
-            the stride.
+            From more of them the upsampling, which is learned, makes details finer than the
+            stride.
         freeze_upsampling: of `skips`: keep the bilinear upsampling fixed rather than learn it.
         init_from: folder of an earlier run, the layers of whose best checkpoint this run begins
             with, where name and shape are the same; null for none.
@@ -201,21 +202,26 @@ class Fcn(_Section):
     decoder: Literal["skips", "unpool"] = "skips"
     stride: Literal[32, 16, 8] = 8
     filters: Annotated[int, Field(ge=1, le=1024)] = 16
-    score_channels: Annotated[int, Field(ge=1, le=4096)] | None = None
+    convolutions: Annotated[list[Positive], Field(min_length=5, max_length=5)] = [1, 1, 3, 2, 1]
+    score_channels: Annotated[int, Field(ge=1, le=4096)] | None = 48
     freeze_upsampling: bool = False
     init_from: Location | None = None
 
     @model_validator(mode="after")
     def _options_go_together(self) -> Fcn:
         if self.backbone == "vgg16":
-            self._expect_default("filters", "backbone=vgg16, whose widths are published")
+            for key in ("filters", "convolutions"):
+                self._expect_default(key, "backbone=vgg16, whose size is published")
         else:
             self._expect_default("weights", "backbone=small, of which none are published")
         if self.decoder == "unpool":
             for key in ("stride", "score_channels", "freeze_upsampling"):
                 self._expect_default(key, "decoder=unpool, which has no scores to fuse")
-        if self.freeze_upsampling:
-            self._expect_default("score_channels", "freeze_upsampling, which maps class to class")
+        if self.freeze_upsampling and self.score_channels is not None:
+            raise ValueError(
+                "expected model.score_channels=null with model.freeze_upsampling, which cannot "
+                f"turn other maps into classes; received model.score_channels={self.score_channels}"
+            )
         if self.init_from:
             self._expect_default("weights", "init_from, which would overwrite them")
         return self

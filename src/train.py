@@ -48,8 +48,11 @@ def _with_sources(settings: config.Train) -> config.Train:
         )
     if model.init_from is None:
         return settings
-    folder = runs.find(model.init_from).resolve()
-    other = config.load(folder / runs.CONFIG).model
+    try:
+        folder = runs.find(model.init_from).resolve()
+        other = config.load(folder / runs.CONFIG).model
+    except UserError as error:
+        raise UserError(f"model.init_from: {error}") from error
     forms = [(own.name, getattr(own, "backbone", None)) for own in (model, other)]
     if forms[0] != forms[1] or not any(folder.glob("checkpoints/step-*")):
         raise UserError(

@@ -30,7 +30,10 @@ MODELS = {
     "max_unpool": config.Autoencoder(name="autoencoder", decoder="max_unpool"),
     "average_unpool": config.Autoencoder(name="autoencoder", decoder="average_unpool"),
     "fcn": config.Fcn(name="fcn", filters=4),
-    "frozen fcn": config.Fcn(name="fcn", filters=4, stride=16, freeze_upsampling=True),
+    "frozen fcn": config.Fcn(
+        name="fcn", filters=4, stride=16, score_channels=None, freeze_upsampling=True
+    ),
+    "unpooling fcn": config.Fcn(name="fcn", filters=4, decoder="unpool"),
 }
 
 

@@ -7,7 +7,6 @@ import pytest
 from src import config
 from src.models.autoencoder import build_autoencoder
 from src.models.bitmaps import codes
-from src.models.fcn import build_fcn
 from src.models.lenet import EuclideanRbf, SparseConv2D, build_lenet5, build_lenet_mnist
 
 DIGIT = (28, 28, 1)
@@ -132,22 +131,3 @@ def test_the_autoencoder_returns_a_picture_of_its_inputs_shape(decoder, shape):
 def test_an_autoencoder_of_sizes_that_4_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="that 4 divides"):
         build_autoencoder(config.Autoencoder(name="autoencoder"), (30, 28, 1))
-
-
-@pytest.mark.parametrize("stride", [32, 16, 8])
-@pytest.mark.parametrize("size", [(64, 84), (37, 53), (32, 32)])
-def test_the_fcn_returns_a_logit_for_every_pixel_and_class(stride, size):
-    settings = config.Fcn(name="fcn", stride=stride, filters=4)
-    model = build_fcn(settings, (*size, 1), 11)
-    logits = model(np.zeros((2, *size, 1), np.float32))
-    assert logits.shape == (2, *size, 11)
-    # Scores start at zero: an untrained network has no opinion.
-    assert not np.any(logits)
-
-
-def test_frozen_upsampling_is_not_trained():
-    settings = config.Fcn(name="fcn", stride=8, filters=4, freeze_upsampling=True)
-    model = build_fcn(settings, (64, 64, 1), 3)
-    frozen = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
-    assert len(frozen) == 3
-    assert not any(layer.trainable_variables for layer in frozen)

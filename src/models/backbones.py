@@ -15,9 +15,8 @@ from src import config
 from src.models import vgg16
 from src.models.layers import MaxPoolWithArgmax2D
 
-# Convolutions of each stage, and feature maps as multiples of `model.filters`; the third, on whose
-# maps the finest scores stand, has the most convolutions.
-_SMALL = ((1, 1), (1, 3), (3, 6), (2, 8), (1, 8))
+# Feature maps of each stage of `small`, as multiples of `model.filters`.
+_WIDTHS = (1, 3, 6, 8, 8)
 
 
 class Stage(NamedTuple):
@@ -47,7 +46,8 @@ def encode(image: keras.KerasTensor, model: config.Fcn) -> list[Stage]:
         ValueError: vgg16 is given neither one channel nor three.
     """
     published = model.backbone == "vgg16"
-    plan = vgg16.STAGES if published else [(n, width * model.filters) for n, width in _SMALL]
+    filters_ = [width * model.filters for width in _WIDTHS]
+    plan = vgg16.STAGES if published else zip(model.convolutions, filters_, strict=True)
     x = vgg16.CaffeScaling(dtype="float32", name="scaling")(image) if published else image
     stages = []
     for stage, (convolutions, filters) in enumerate(plan, start=1):

@@ -70,7 +70,8 @@ def load_weights(model: keras.Model, weights: str) -> str:
         UserError: the file cannot be had, or is not VGG16's.
     """
     pairs = _downloaded() if weights == "imagenet" else _read(Path(weights))
-    layers = [layer for layer in model.layers if layer.name.startswith(("conv", "fc"))]
+    convolutional = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    layers = [layer for layer in convolutional if layer.name.startswith(("conv", "fc"))]
     convolutions = sum(count for count, _ in STAGES)
     if len(pairs) < len(layers) and len(pairs) == convolutions:
         layers = layers[:convolutions]
