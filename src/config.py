@@ -298,6 +298,8 @@ class Trainer(_Section):
             null to keep none.
         patience: epochs without improvement of the watched metric on the validation set after
             which the run ends; null to run to the end.
+        class_weights: of the pixels in the loss of a segmentation: `median_frequency`, so that a
+            rare class weighs as much as a common one (Eigen and Fergus 2015); null for equal ones.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
@@ -309,6 +311,7 @@ class Trainer(_Section):
     pictures: Annotated[int, Field(ge=1, le=100)] = 10
     ema: Fraction | None = None
     patience: Positive | None = None
+    class_weights: Literal["median_frequency"] | None = None
 
 
 class Train(_Section):
@@ -339,6 +342,12 @@ class Train(_Section):
             raise ValueError(
                 "expected data with one label an image (data=mnist, fashion_mnist or mnist_5k) "
                 f"for model={model.name}; received data=scenes"
+            )
+        if self.trainer.class_weights and not isinstance(model, Fcn):
+            raise ValueError(
+                "expected trainer.class_weights=null for a model that gives pixels no class; "
+                f"received trainer.class_weights={self.trainer.class_weights} "
+                f"with model={model.name}"
             )
         if isinstance(model, Fcn) and model.stride > (shorter := min(height, width)):
             raise ValueError(
@@ -394,6 +403,26 @@ class Eval(_Section):
                 f"expected data of the same shape as the run's data={own.name}, {own.image_shape}; "
                 f"received data={other.name}, {other.image_shape}"
             )
+
+
+class Predict(_Section):
+    """Which run predicts, and from which pictures.
+
+    Attributes:
+        run: the run's folder, or `latest`: the one last begun under `outputs/`.
+        input: a picture, or a folder with pictures (png, jpg, jpeg).
+        output: folder for what is predicted; if null, `predictions` in the run's.
+        checkpoint: the best by the watched metric on the validation set, or the last.
+        invert: whether black and white change places first.
+        overwrite: whether files in the output folder may be replaced.
+    """
+
+    run: Text
+    input: Text
+    output: Text | None = None
+    checkpoint: Literal["best", "last"] = "best"
+    invert: bool = False
+    overwrite: bool = False
 
 
 Section = TypeVar("Section", bound=_Section)

@@ -23,6 +23,7 @@ from src.models.lenet import build_lenet5, build_lenet_mnist
 from src.training import callbacks, history, optimizers, output
 from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoint, Checkpoints, copy_layers
+from src.training.losses import median_frequency
 from src.training.plan import Plan
 from src.training.saver import Interrupted, Progress, Saver
 from src.training.tasks import for_model
@@ -113,11 +114,23 @@ class Experiment:
         self.settings = settings
         self.folder = folder
         self.data = data
-        self.task = for_model(settings.model.name, data)
+        self.class_weights = self._weigh_classes() if settings.trainer.class_weights else None
+        self.task = for_model(settings.model.name, data, self.class_weights)
         model = build(settings.model, shape, len(data.classes))
         self.model = AveragedModel(model, settings.trainer.ema)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
         self.draw = output.drawing(folder)
+
+    def _weigh_classes(self) -> tuple[float, ...]:
+        """The weights that the run has written down, or else those of its training masks."""
+        names = self.data.classes
+        known = runs.read_results(self.folder).get("class_weights") or []
+        if len(known) == len(names):
+            return tuple(known)
+        weights = median_frequency(*self.data.splits["train"].class_counts(len(names)))
+        shown = (f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
+        output.log.info("class weights: %s", ", ".join(shown))
+        return weights
 
     def train(self, checkpoint: Checkpoint | None) -> bool:
         """Trains as planned and writes `results.json`.
@@ -155,7 +168,7 @@ class Experiment:
         examples, inputs = self._examples("val")
         watchers = [
             callbacks.Averaging(),
-            callbacks.Journal(self.folder, plan, rows),
+            callbacks.Journal(self.folder, plan, rows, self.task),
             callbacks.Gallery(self.task, examples, inputs, self.draw),
             saver,
             callbacks.Bar(plan, step, self.task.watched),
@@ -247,7 +260,13 @@ class Experiment:
                     "name": self.data.name,
                     "source": self.data.source,
                     "digest": self.data.digest,
+                    "kind": self.data.kind,
+                    "image_shape": self.model.input_shape[1:],
+                    "classes": self.data.classes,
+                    "colours": self.data.colours,
+                    "void": self.data.void,
                 },
+                "class_weights": self.class_weights,
                 "seed": self.settings.seed,
                 "parameters": self.model.count_params(),
                 "steps": int(self.model.optimizer.iterations),
@@ -290,7 +309,7 @@ class Experiment:
         examples, inputs = self._examples(split)
         with self.model.averaged():
             values = self.model.evaluate(batches, verbose=0, return_dict=True)
-            pictures = self.task.tally()
+            pictures, by_class = self.task.tally(), self.task.by_class()
             pictures |= self.task.sketch(examples, self.model.predict_on_batch(inputs))
             if self.task.reviews:
                 pictures |= self.task.review(part, self.model.predict(batches, verbose=0))
@@ -300,6 +319,7 @@ class Experiment:
         latent = getattr(self.settings.model, "latent", None)
         baselines = dict(self.task.baselines(self.data.splits["train"], part, latent))
         evaluation = {"step": saved.step, "data": self.data.source, **metrics, **baselines}
+        evaluation |= by_class
         results.setdefault("evaluations", {})[label] = evaluation
         if own_data and checkpoint == "best":
             results.setdefault("metrics", {})[split] = metrics

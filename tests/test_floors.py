@@ -26,7 +26,7 @@ src.models.layers  src.models.vgg16
 src.models.backbones
 src.models.lenet  src.models.autoencoder  src.models.fcn
 src.models.layer_table
-src.training.metrics  src.training.optimizers  src.training.plan  src.training.averages
+src.training.metrics  src.training.losses  src.training.optimizers  src.training.plan  src.training.averages
 src.training.history  src.training.tasks  src.training.checkpoints
 src.training.output
 src.training.callbacks  src.training.saver

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from src.training.metrics import ConfusionMatrix, accuracy, segmentation_scores
+from src.training.metrics import ConfusionMatrix, accuracy, class_iou, segmentation_scores
 
 
 def logits_of(prediction, classes):
@@ -40,22 +42,59 @@ def test_a_class_that_is_only_predicted_counts_with_zero():
     assert float(metric.result()["mean_iou"]) == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8, 50])
-def test_scores_are_those_of_the_whole_set_at_any_batch_size(batch):
-    generator = np.random.default_rng(0)
-    truth = generator.integers(0, 5, (50, 4, 6))
-    logits = generator.normal(size=(50, 4, 6, 5)).astype(np.float32)
-    metric = ConfusionMatrix(5, segmentation_scores)
-    for begin in range(0, 50, batch):
-        metric.update_state(truth[begin : begin + batch], logits[begin : begin + batch])
-    prediction = logits.argmax(-1)
-    ious = [
-        np.sum((truth == c) & (prediction == c)) / np.sum((truth == c) | (prediction == c))
-        for c in range(5)
-    ]
-    scores = metric.result()
-    assert float(scores["mean_iou"]) == pytest.approx(np.mean(ious), abs=1e-6)
-    assert float(scores["global_accuracy"]) == pytest.approx(np.mean(truth == prediction))
+def oracle(truth, prediction, classes):
+    """The scores by loops over the classes, on sets of pixels; void is in no set."""
+    iou, right = [], []
+    counted = truth < classes
+    for c in range(classes):
+        is_, taken = truth == c, (prediction == c) & counted
+        union = np.sum(is_ | taken)
+        iou.append(np.sum(is_ & taken) / union if union else np.nan)
+        right.append(np.sum(is_ & taken) / np.sum(is_) if is_.any() else np.nan)
+    return iou, {
+        "mean_iou": np.nanmean(iou) if counted.any() else 0.0,
+        "class_accuracy": np.nanmean(right) if counted.any() else 0.0,
+        "global_accuracy": np.sum((truth == prediction) & counted) / max(counted.sum(), 1),
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    classes=st.integers(2, 12),
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 5)),
+    batch=st.integers(1, 9),
+    void=st.sampled_from([None, "next", 255]),
+)
+def test_scores_are_those_of_the_whole_set_at_any_batch_size(seed, classes, shape, batch, void):
+    generator = np.random.default_rng(seed)
+    # Some classes are in no truth, some in no prediction, some in neither.
+    held = generator.permutation(classes)[: generator.integers(1, classes + 1)]
+    guessed = generator.permutation(classes)[: generator.integers(1, classes + 1)]
+    truth = generator.choice(held, shape).astype(np.uint8)
+    prediction = generator.choice(guessed, shape)
+    if void:
+        truth[generator.random(shape) < generator.random()] = classes if void == "next" else 255
+    metric = ConfusionMatrix(classes, segmentation_scores)
+    for begin in range(0, shape[0], batch):
+        part = slice(begin, begin + batch)
+        metric.update_state(truth[part], logits_of(prediction[part], classes))
+    iou, expected = oracle(truth, prediction, classes)
+    found = metric.result()
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert float(found[name]) == pytest.approx(value, abs=1e-6), name
+    np.testing.assert_allclose(class_iou(np.asarray(metric.counts)), iou, atol=1e-12)
+    assert int(np.sum(metric.counts)) == np.sum(truth < classes)
+
+
+def test_void_by_hand():
+    metric = ConfusionMatrix(2, segmentation_scores)
+    truth = np.array([[[0, 0, 1, 11], [1, 1, 255, 11]]], np.uint8)
+    prediction = np.array([[[0, 1, 1, 1], [1, 0, 0, 0]]])
+    metric.update_state(truth, logits_of(prediction, 2))
+    np.testing.assert_array_equal(metric.counts, [[1, 1], [1, 2]])
+    assert float(metric.result()["mean_iou"]) == pytest.approx((1 / 3 + 2 / 4) / 2, abs=1e-7)
 
 
 def test_counts_stay_exact_where_float32_stops_counting():
@@ -65,6 +104,16 @@ def test_counts_stay_exact_where_float32_stops_counting():
     assert int(metric.counts[0, 0]) == 2**24 + 1
 
 
+def test_scores_of_more_pixels_than_an_int32_counts():
+    metric = ConfusionMatrix(2, segmentation_scores)
+    many = 2**40
+    metric.counts.assign([[many, many], [0, 2 * many]])
+    scores = metric.result()
+    assert float(scores["global_accuracy"]) == pytest.approx(3 / 4, abs=1e-7)
+    assert float(scores["mean_iou"]) == pytest.approx((1 / 2 + 2 / 3) / 2, abs=1e-7)
+    assert float(scores["class_accuracy"]) == pytest.approx(3 / 4, abs=1e-7)
+
+
 def test_keras_reports_each_score_by_its_name():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
     model.compile(
@@ -72,4 +121,4 @@ def test_keras_reports_each_score_by_its_name():
         metrics=[ConfusionMatrix(3, segmentation_scores)],
     )
     logs = model.evaluate(np.ones((4, 2)), np.zeros(4), verbose=0, return_dict=True)
-    assert set(logs) == {"loss", "mean_iou", "global_accuracy"}
+    assert set(logs) == {"loss", "mean_iou", "global_accuracy", "class_accuracy"}

@@ -41,6 +41,9 @@ class Examples(Protocol):
     def reader(self) -> Reader:
         """Returns what reads the examples of given indices inside a TensorFlow graph."""
 
+    def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of each class, and non-void pixels of all masks that hold it; int64."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -76,6 +79,16 @@ class Split:
 
         images, targets = tf.constant(self.images), tf.constant(self.targets)
         return lambda indices: (tf.gather(images, indices), tf.gather(targets, indices))
+
+    def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of each class, and non-void pixels of the masks that hold it, int64 `[classes]`.
+
+        Args:
+            classes: number of classes; a label from there on is void.
+        """
+        rows = [np.bincount(mask.ravel(), minlength=classes)[:classes] for mask in self.targets]
+        counts = np.array(rows, np.int64).reshape(-1, classes)
+        return counts.sum(axis=0), (counts > 0).T @ counts.sum(axis=1)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from src.figures.canvas import (
 from src.figures.colours import CONFUSED, FAINT, INK, MUTED, PAPER, RIGHT, RULE, Colour
 
 
-def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> Picture:
+def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], shares: bool = False) -> Picture:
     """Counts of truth (rows) against prediction (columns), coloured by their share of the row.
 
     The colour follows the square root of the share: linearly, ten mistakes in a thousand could
@@ -37,6 +37,7 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> Picture:
     Args:
         matrix: counts `[classes, classes]`, integers or whole floats, none negative.
         classes: a name for each row and column.
+        shares: write per cent of the row in place of counts, which for pixels say nothing.
 
     Raises:
         ValueError: if the matrix does not hold counts or does not fit the names.
@@ -52,7 +53,8 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> Picture:
     for label, hue in (("right, % of row", RIGHT), ("wrong, % of row", CONFUSED)):
         bar = [[_shade(hue, share) for share in np.linspace(0, 1, 6 * KEY)]]
         keys.append(Key(label, np.array(bar * KEY, np.uint8)))
-    return page([title, _matrix(counts, names)], keys)
+    entries = _percentages(counts) if shares else [[_count(n) for n in row] for row in counts]
+    return page([title, _matrix(counts, entries, names)], keys)
 
 
 def class_bars(
@@ -93,7 +95,7 @@ def class_bars(
     return page([heading(title, note), block])
 
 
-def _matrix(counts: NDArray[np.float64], names: list[str]) -> Image.Image:
+def _matrix(counts: NDArray[np.float64], entries: list[list[str]], names: list[str]) -> Image.Image:
     k = len(names)
     cell = max(KEY, min(44, MAX_WIDTH // k))
     size = min(BODY, cell - 1)
@@ -114,15 +116,19 @@ def _matrix(counts: NDArray[np.float64], names: list[str]) -> Image.Image:
         else:
             name = turned(label, size)
             block.paste(name, (left + middle - name.width // 2, top - GAP - name.height))
-    _fill(draw, counts, left, top, cell)
+    _fill(draw, counts, entries, left, top, cell)
     return block
 
 
 def _fill(
-    draw: ImageDraw.ImageDraw, counts: NDArray[np.float64], left: int, top: int, cell: int
+    draw: ImageDraw.ImageDraw,
+    counts: NDArray[np.float64],
+    entries: list[list[str]],
+    left: int,
+    top: int,
+    cell: int,
 ) -> None:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    entries = [[_count(count) for count in row] for row in counts.tolist()]
     widest = max(text_width(entry, BODY - 1) for row in entries for entry in row)
     size = min(BODY - 1, int((BODY - 1) * (cell - 4) / widest))
     for i, j in np.ndindex(*counts.shape):
@@ -133,6 +139,24 @@ def _fill(
             colour = FAINT if not counts[i, j] else INK if _light(hue) else PAPER
             middle = (cell - 2) / 2
             text(draw, (x + middle, y + middle), entries[i][j], size, colour, "mm")
+
+
+def _percentages(counts: NDArray[np.float64]) -> list[list[str]]:
+    """Each count in per cent of its row; a row of nothing, of an absent class, stays blank."""
+
+    def entry(count: float, total: float) -> str:
+        share = 100 * count / total if total else 0.0
+        if not count:
+            return "0" if total else ""
+        # No mistake is rounded away, and nothing that has one is called perfect.
+        if share < 0.05:
+            return "<.1"
+        if 99.95 <= share < 100:
+            return ">99.9"
+        return f"{share:.1f}" if share < 100 else "100"
+
+    totals = counts.sum(axis=1)
+    return [[entry(n, total) for n in row] for row, total in zip(counts, totals, strict=True)]
 
 
 def _shade(hue: Colour, share: float) -> Colour:

@@ -41,10 +41,12 @@ class Journal(_Counting):
         folder: the run's.
         plan: how long it is.
         history: rows that have been written already.
+        task: scores the classes one by one, for TensorBoard.
     """
 
-    def __init__(self, folder: Path, plan: Plan, history: list[Logs]) -> None:
+    def __init__(self, folder: Path, plan: Plan, history: list[Logs], task: Task) -> None:
         super().__init__()
+        self.task = task
         self.file = folder / runs.METRICS
         self.writers = {
             part: tf.summary.create_file_writer(str(folder / "tensorboard" / part))
@@ -98,6 +100,10 @@ class Journal(_Counting):
             for name, value in values.items():
                 if name.startswith("val_"):
                     tf.summary.scalar(name.removeprefix("val_"), value)
+            for score, classes in self.task.by_class().items():
+                for name, value in classes.items():
+                    if value is not None:
+                        tf.summary.scalar(f"{score}/{name}", value)
         for writer in self.writers.values():
             writer.flush()
 

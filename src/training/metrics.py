@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from keras import ops
 
 Scores = Callable[[keras.KerasTensor], dict[str, keras.KerasTensor]]
@@ -14,11 +15,12 @@ Scores = Callable[[keras.KerasTensor], dict[str, keras.KerasTensor]]
 class ConfusionMatrix(keras.metrics.Metric):
     """Counts truth against prediction, example by example or pixel by pixel.
 
-    Its result is a dictionary, each entry of which Keras reports as a metric of its own.
+    A label from `classes` on is void and not counted. The result is a dictionary, each entry of
+    which Keras reports as a metric of its own.
 
     Args:
         classes: number of classes.
-        scores: takes the counts `[truth, prediction]` as float32 and names the scores.
+        scores: takes the counts `[truth, prediction]`, int64, and names the scores.
     """
 
     def __init__(self, classes: int, scores: Scores, name: str = "confusion") -> None:
@@ -39,13 +41,15 @@ class ConfusionMatrix(keras.metrics.Metric):
         """Adds labels `[batch, ...]` against logits `[batch, ..., classes]`."""
         truth = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         prediction = ops.reshape(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), (-1,))
-        cells = ops.bincount(truth * self.classes + prediction, minlength=self.classes**2)
-        cells = ops.reshape(cells, (self.classes, self.classes))
-        self.counts.assign_add(ops.cast(cells, "int64"))
+        # Void has a row of its own, the last, which is cut off.
+        cells = ops.minimum(truth, self.classes) * self.classes + prediction
+        counts = ops.bincount(cells, minlength=(self.classes + 1) * self.classes)
+        counts = ops.reshape(counts, (self.classes + 1, self.classes))[: self.classes]
+        self.counts.assign_add(ops.cast(counts, "int64"))
 
     def result(self) -> dict[str, keras.KerasTensor]:
         """Scores of everything counted since the last reset."""
-        return self.scores(ops.cast(self.counts, "float32"))
+        return self.scores(ops.convert_to_tensor(self.counts))
 
 
 def accuracy(counts: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
@@ -54,18 +58,38 @@ def accuracy(counts: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
 
 
 def segmentation_scores(counts: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
-    """Pixel accuracy and mean IoU (Long et al. 2015, section 5).
+    """Scores of a segmentation (Long et al. 2015, section 5), in [0, 1].
 
-    A class that neither the truth nor the prediction holds is left out of the mean.
+    `mean_iou` is the mean over the classes that the truth or the prediction holds,
+    `class_accuracy` (the paper's mean accuracy) over those that the truth holds,
+    `global_accuracy` (its pixel accuracy) that of all pixels.
     """
-    hits = ops.diagonal(counts)
-    union = ops.sum(counts, axis=0) + ops.sum(counts, axis=1) - hits
-    present = ops.cast(union > 0, "float32")
+    hits, truth = ops.diagonal(counts), ops.sum(counts, axis=1)
+    union = truth + ops.sum(counts, axis=0) - hits
     return {
-        "mean_iou": _share(ops.sum(_share(hits, union)), ops.sum(present)),
+        "mean_iou": _mean_share(hits, union),
         "global_accuracy": _share(ops.sum(hits), ops.sum(counts)),
+        "class_accuracy": _mean_share(hits, truth),
     }
 
 
+def class_iou(counts: np.ndarray) -> np.ndarray:
+    """Intersection over union of each class, NaN where neither truth nor prediction holds it.
+
+    Args:
+        counts: `[truth, prediction]`.
+    """
+    hits = np.diagonal(counts)
+    union = counts.sum(axis=0) + counts.sum(axis=1) - hits
+    return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+
+
 def _share(part: keras.KerasTensor, whole: keras.KerasTensor) -> keras.KerasTensor:
-    return part / ops.maximum(whole, 1)
+    # Added up as integers, so that a sum is exact, and rounded once.
+    return ops.cast(part, "float32") / ops.cast(ops.maximum(whole, 1), "float32")
+
+
+def _mean_share(parts: keras.KerasTensor, wholes: keras.KerasTensor) -> keras.KerasTensor:
+    """The mean share over those that are a part of something."""
+    there = ops.sum(ops.cast(wholes > 0, "float32"))
+    return ops.sum(_share(parts, wholes)) / ops.maximum(there, 1.0)

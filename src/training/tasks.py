@@ -5,8 +5,9 @@ The only place that tells classification, reconstruction and segmentation apart.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import keras
@@ -15,7 +16,7 @@ import tensorflow as tf
 
 from src import figures
 from src.data.dataset import DataSet, Split
-from src.training import metrics
+from src.training import losses, metrics
 
 Pictures = dict[str, np.ndarray]
 
@@ -35,12 +36,12 @@ class Task(ABC):
     scores: keras.metrics.Metric
     reviews = False
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        self.classes = classes
+    def __init__(self, data: DataSet) -> None:
+        self.classes = data.classes
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """What is minimised: softmax cross entropy in nats, the mean over examples or pixels."""
+        """What is minimised: softmax cross entropy in nats, the mean over the examples."""
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def pair(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -60,6 +61,10 @@ class Task(ABC):
         """Pictures of what the metric has counted since its last reset."""
         return {}
 
+    def by_class(self) -> dict[str, dict[str, float | None]]:
+        """Scores class by class of what the metric has counted; None for an absent class."""
+        return {}
+
     def baselines(self, train: Split, split: Split, latent: int | None) -> Mapping[str, float]:
         """Scores on `split` of simple methods fitted to `train`, for comparison."""
         del train, split, latent
@@ -77,9 +82,9 @@ class Classify(Task):
     mode: Literal["max", "min"] = "max"
     reviews = True
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        super().__init__(classes)
-        self.scores = metrics.ConfusionMatrix(len(classes), metrics.accuracy)
+    def __init__(self, data: DataSet) -> None:
+        super().__init__(data)
+        self.scores = metrics.ConfusionMatrix(len(data.classes), metrics.accuracy)
 
     def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
         """Nothing: ten labels are no picture."""
@@ -110,8 +115,8 @@ class Reconstruct(Task):
     watched = "mse"
     mode: Literal["max", "min"] = "min"
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        super().__init__(classes)
+    def __init__(self, data: DataSet) -> None:
+        super().__init__(data)
         self.scores = keras.metrics.MeanSquaredError(name="mse")
 
     @property
@@ -152,31 +157,53 @@ class Segment(Task):
     watched = "mean_iou"
     mode: Literal["max", "min"] = "max"
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        super().__init__(classes)
-        self.scores = metrics.ConfusionMatrix(len(classes), metrics.segmentation_scores)
+    def __init__(self, data: DataSet, class_weights: Sequence[float] | None = None) -> None:
+        super().__init__(data)
+        self.colours, self.void = data.colours, data.void
+        self.class_weights = class_weights
+        self.scores = metrics.ConfusionMatrix(len(data.classes), metrics.segmentation_scores)
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        """Softmax cross entropy in nats, the mean over the pixels that are not void."""
+        return losses.PixelCrossEntropy(len(self.classes), self.class_weights)
 
     def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
         """Inputs, true masks, predicted masks and where they differ."""
-        inputs = examples.images / np.float32(255)
         picture = figures.segmentation(
-            inputs, examples.targets, outputs.argmax(axis=-1), self.classes
+            examples.images / np.float32(255),
+            examples.targets,
+            outputs.argmax(axis=-1),
+            self.classes,
+            self.colours,
+            self.void,
         )
         return {"segmentation": picture}
 
     def tally(self) -> Pictures:
         """The confusion matrix of the pixels, and IoU class by class."""
         counts = np.asarray(self.scores.counts)
-        hits = np.diagonal(counts)
-        union = counts.sum(axis=0) + counts.sum(axis=1) - hits
-        iou = np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+        iou = metrics.class_iou(counts)
         return {
-            "confusion_matrix": figures.confusion_matrix(counts, self.classes),
+            "confusion_matrix": figures.confusion_matrix(counts, self.classes, shares=True),
             "class_iou": figures.class_bars(iou, self.classes, "IoU"),
         }
 
+    def by_class(self) -> dict[str, dict[str, float | None]]:
+        """IoU of each class."""
+        iou = metrics.class_iou(np.asarray(self.scores.counts)).tolist()
+        named = zip(self.classes, iou, strict=True)
+        return {"class_iou": {name: None if math.isnan(v) else v for name, v in named}}
 
-def for_model(name: str, data: DataSet) -> Task:
-    """The task that a model of this name is built for."""
-    tasks = {"autoencoder": Reconstruct, "fcn": Segment}
-    return tasks.get(name, Classify)(data.classes)
+
+def for_model(name: str, data: DataSet, class_weights: Sequence[float] | None = None) -> Task:
+    """The task that a model of this name is built for.
+
+    Args:
+        name: the model's registered name.
+        data: the data set.
+        class_weights: of each class in the loss of a segmentation; None for 1.
+    """
+    if name == "fcn":
+        return Segment(data, class_weights)
+    return (Reconstruct if name == "autoencoder" else Classify)(data)

@@ -1,0 +1,60 @@
+"""Cross entropy over pixels, of which some count for nothing and some for more than others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class PixelCrossEntropy(keras.losses.Loss):
+    """Softmax cross entropy in nats, the mean over the pixels of a batch that are not void.
+
+    `sum(weight[label] * loss) / number of pixels that are not void`: divided by the pixels and not
+    by their weights, a class weighs the same in every batch, also in one that holds no other. A
+    batch of nothing but void has loss 0, and the gradient of a void pixel is exactly 0.
+
+    Args:
+        classes: number of classes; a label from there on is void.
+        weights: of each class; None for 1.
+    """
+
+    def __init__(self, classes: int, weights: Sequence[float] | None = None) -> None:
+        super().__init__(name="pixel_cross_entropy")
+        self.classes = classes
+        # Void is one more class, of weight 0.
+        self.table = np.append([1.0] * classes if weights is None else weights, 0.0)
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        """Labels `[batch, height, width]` against logits `[batch, height, width, classes]`."""
+        labels = ops.minimum(ops.cast(y_true, "int32"), self.classes)
+        weights = ops.take(ops.convert_to_tensor(self.table, y_pred.dtype), labels)
+        # A third less time on a CPU than TensorFlow's fused operator. Less the largest logit
+        # nothing overflows, and what is subtracted twice need not be differentiated.
+        logits = y_pred - ops.stop_gradient(ops.max(y_pred, axis=-1, keepdims=True))
+        own = ops.minimum(labels, self.classes - 1)[..., None]
+        own = ops.squeeze(ops.take_along_axis(logits, own, axis=-1), axis=-1)
+        losses = ops.log(ops.sum(ops.exp(logits), axis=-1)) - own
+        counted = ops.sum(ops.cast(labels < self.classes, y_pred.dtype))
+        # Keras divides a vector, but no scalar, among the replicas of a distributed step.
+        return ops.divide_no_nan(ops.sum(weights * losses), counted)[None]
+
+
+def median_frequency(pixels: np.ndarray, present: np.ndarray) -> tuple[float, ...]:
+    """Class weights that balance frequencies: `median(frequency) / frequency`.
+
+    Eigen and Fergus 2015, section 6.3.2. A class without a pixel has no part in the median and
+    the weight 1.
+
+    Args:
+        pixels: of each class in all training masks, `[classes]`.
+        present: non-void pixels of the masks that hold the class, `[classes]`.
+    """
+    held = pixels > 0
+    frequency = pixels[held] / present[held]
+    weights = np.ones(len(pixels))
+    if held.any():
+        weights[held] = np.median(frequency) / frequency
+    return tuple(weights.tolist())
