@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -74,6 +75,14 @@ TRAIN = [
     ("model=fcn data.noise=2", "data.noise: .*1; received 2"),
     ("model=lenet5 data=scenes", "one label an image .*; received data=scenes"),
     ("data=scenes data.height=62", "4 divides .*; received 62x84"),
+    (
+        "trainer.class_weights=median_frequency",
+        "class_weights=null for a model that gives pixels no class; .* with model=autoencoder",
+    ),
+    (
+        "model=fcn trainer.class_weights=inverse",
+        "trainer.class_weights: expected 'median_frequency'; received 'inverse'",
+    ),
     ("data.val_examples=0", "data.val_examples: .*1; received 0"),
     ("data.dir=[a]", r"data.dir: expected .*string; received \['a'\]"),
     ("data.val_examples=${nothing}", "expected words that compose; received data.val.*nothing"),
@@ -107,6 +116,24 @@ EVAL = [
     ("runs=latest", "expected a known key; received runs"),
 ]
 
+PREDICT = [
+    ("", "input"),
+    ("input=nowhere", "a picture or a folder with pictures .*; received input=nowhere"),
+    ("input=src", "a picture or a folder with pictures .*; received input=src"),
+    ("input=pyproject.toml", "expected a PNG or JPEG file .*; received pyproject.toml"),
+    ("input=broken", r"expected a PNG or JPEG file that can be read; received broken/b.png \("),
+    ("input=a.png checkpoint=newest", "checkpoint: expected 'best' or 'last'; received 'newest'"),
+    ("input=a.png invert=maybe", "invert: expected .*boolean; received 'maybe'"),
+    ("input=a.png overwrite=1", "overwrite: expected .*boolean; received 1"),
+    ("input=a.png run=nowhere", "expected a run's folder, .*; received run=nowhere"),
+    ("input=a.png output=src", "a new or empty folder, or overwrite=true; received src"),
+    ("input=a.png output=a.png", "a new or empty folder, or overwrite=true; received a.png"),
+    ("input=twins output=twins overwrite=true", "apart from the pictures .*; received twins"),
+    ("input=twins", "names of their own; received a.jpg and a.png, both with a.png"),
+    ("input=a.png data=mnist", "expected a known key; received data"),
+    ("input=[a.png]", "input: expected .*string; received"),
+]
+
 # The module cannot be imported, so that a mistake that needs TensorFlow to be noticed shows.
 RUN = "import sys, runpy; sys.modules['tensorflow'] = None; sys.argv = sys.argv[1:]; "
 RUN += "runpy.run_module(sys.argv[0], run_name='__main__')"
@@ -126,6 +153,19 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def run_and_pictures(folder):
+    """The same, with a segmentation's run and pictures good and bad."""
+    settings = "model: {name: fcn}\ndata: {name: scenes}\noptimizer: {name: adam}\ntrainer: {}\n"
+    (folder / "outputs" / "run").mkdir(parents=True)
+    (folder / "outputs" / "run" / "config.yaml").write_text(settings)
+    for name in ("a.png", "broken/a.png", "twins/a.png", "twins/a.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4)).save(folder / name)
+    (folder / "broken" / "b.png").write_bytes((folder / "a.png").read_bytes()[:40])
+    return folder
+
+
 @pytest.mark.parametrize(
     ("module", "words", "named"),
     [("src.train", *case) for case in TRAIN] + [("src.eval", *case) for case in EVAL],
@@ -142,7 +182,14 @@ def test_a_mistake_is_answered_in_one_line(module, words, named, folder):
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("module", ["src.train", "src.eval"])
+@pytest.mark.parametrize(("words", "named"), PREDICT, ids=[words for words, _ in PREDICT])
+def test_a_mistake_in_predicting_is_answered_before_anything_is_written(
+    words, named, run_and_pictures
+):
+    test_a_mistake_is_answered_in_one_line("src.predict", words, named, run_and_pictures)
+
+
+@pytest.mark.parametrize("module", ["src.train", "src.eval", "src.predict"])
 def test_help_needs_no_tensorflow(module, folder):
     ended = run(module, ["--help"], folder)
     assert ended.returncode == 0, ended.stderr

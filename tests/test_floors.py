@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = """
 src.errors
 src.quiet
-src.figures.*
+src.figures.*  src.pictures
 src.config  src.runs
 src.resume  src.data.dataset
 src.data.bundled  src.data.idx  src.data.prepared  src.data.scenes
@@ -26,12 +26,14 @@ src.models.layers  src.models.vgg16
 src.models.backbones
 src.models.lenet  src.models.autoencoder  src.models.fcn
 src.models.layer_table
-src.training.metrics  src.training.losses  src.training.optimizers  src.training.plan  src.training.averages
+src.training.metrics  src.training.losses  src.training.optimizers
+src.training.plan  src.training.averages
 src.training.history  src.training.tasks  src.training.checkpoints
 src.training.output
 src.training.callbacks  src.training.saver
 src.experiment  src.cli
-src.train  src.eval  src.describe
+src.prediction
+src.train  src.eval  src.describe  src.predict
 """
 ORDER = {
     name.removesuffix(".*"): floor

@@ -9,15 +9,18 @@ TensorBoard's light and dark theme, and stay narrow, because its cards show them
 Only Pillow and NumPy draw here: a picture costs milliseconds, so that there can be one an epoch.
 """
 
-from src.figures.canvas import Picture, save_png
-from src.figures.examples import reconstructions, segmentation, worst_mistakes
+from src.figures.canvas import Picture
+from src.figures.examples import overlay, reconstructions, segmentation, worst_mistakes
+from src.figures.files import save_mask, save_png
 from src.figures.scores import class_bars, confusion_matrix
 
 __all__ = [
     "Picture",
     "class_bars",
     "confusion_matrix",
+    "overlay",
     "reconstructions",
+    "save_mask",
     "save_png",
     "segmentation",
     "worst_mistakes",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -133,33 +132,6 @@ def shorten(words: str, room: float = MAX_NAME, size: int = BODY) -> str:
     while words and text_width(words + "\N{HORIZONTAL ELLIPSIS}", size) > room:
         words = words[:-1]
     return words.rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def save_png(path: str | os.PathLike[str], picture: Picture) -> None:
-    """Write a picture as PNG; whoever reads `path` sees the old file or the new one, whole.
-
-    Args:
-        path: the file; its folder is made if it is missing.
-        picture: uint8 `[height, width, 3]`.
-
-    Raises:
-        ValueError: if `picture` is no such array.
-        OSError: if the file cannot be written.
-    """
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
-        raise ValueError(
-            "expected picture as uint8 (height, width, 3); "
-            f"received picture={picture.dtype} {picture.shape}"
-        )
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        # Level 3 takes half the default's time on photographs, for a few per cent more bytes.
-        Image.fromarray(picture).save(temporary, format="PNG", compress_level=3)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _band(

@@ -15,6 +15,7 @@ from src.figures import checks
 from src.figures.canvas import (
     KEY,
     MAX_NAME,
+    MIN_WIDTH,
     Key,
     Picture,
     bands,
@@ -166,6 +167,45 @@ def segmentation(
         keys.append(Key("void", _hatching(KEY, KEY, stripe=3)))
     keys += [Key("wrong", swatch(WRONG)), _not_finite(pictures)]
     return page(bands(rows, captions, "accuracy"), keys)
+
+
+def overlay(
+    image: ArrayLike,
+    mask: ArrayLike,
+    classes: Sequence[str],
+    colours: ArrayLike | None = None,
+) -> Picture:
+    """One picture in grey under the colours of its classes, with their legend.
+
+    Its own size, or a whole number of times that if it is small. The shares of the pixels stand
+    in the legend.
+
+    Args:
+        image: floats in [0, 1], `[height, width, channels]`, 1 or 3 channels.
+        mask: integer labels `[height, width]`.
+        classes: a name for each label.
+        colours: integers 0-255, `[classes, 3]`; by default those of `class_colours`.
+
+    Raises:
+        ValueError: if shapes, dtypes, labels or colours do not fit together.
+    """
+    pixels, names = checks.images("image", np.asarray(image)[None])[0], checks.names(classes)
+    labels = checks.labels("mask", mask, pixels.shape[:2], len(names))
+    table = class_colours(len(names), colours)
+    grey = np.asarray(Image.fromarray(_pixels(pixels)).convert("L"), np.uint16)[..., None]
+    mixed = ((9 * table[labels].astype(np.uint16) + 7 * grey) // 16).astype(np.uint8)
+    shown = Image.fromarray(mixed)
+    times = max(1, MIN_WIDTH // shown.width)
+    if times > 1:
+        size = (times * shown.width, times * shown.height)
+        shown = shown.resize(size, Image.Resampling.NEAREST)
+    shares = np.bincount(labels.ravel(), minlength=len(names)) / labels.size
+    keys = [
+        Key(f"{shorten(name)}  {share:.1%}", swatch(colour))
+        for name, share, colour in zip(names, shares, table, strict=True)
+        if share
+    ]
+    return page([shown], keys)
 
 
 def _pixels(image: NDArray[Any]) -> Picture:

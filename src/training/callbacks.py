@@ -101,9 +101,9 @@ class Journal(_Counting):
                 if name.startswith("val_"):
                     tf.summary.scalar(name.removeprefix("val_"), value)
             for score, classes in self.task.by_class().items():
-                for name, value in classes.items():
-                    if value is not None:
-                        tf.summary.scalar(f"{score}/{name}", value)
+                for name, share in classes.items():
+                    if share is not None:
+                        tf.summary.scalar(f"{score}/{name}", share)
         for writer in self.writers.values():
             writer.flush()
 

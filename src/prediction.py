@@ -1,0 +1,166 @@
+"""What a trained model makes of a user's pictures; the data set is not needed.
+
+What it was like, its classes and their colours, stands in the run's `results.json`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from src import config, figures, pictures, runs
+from src.errors import UserError
+from src.experiment import build
+from src.training.averages import AveragedModel
+from src.training.checkpoints import Checkpoints
+
+TABLE = "predictions.csv"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run has written down about its data.
+
+    Attributes:
+        image_shape: height, width and channels of its images; None for a side that differs.
+        classes: names of the classes.
+        colours: red, green and blue, 0 to 255, of each; None for the usual ones.
+    """
+
+    image_shape: tuple[int | None, int | None, int]
+    classes: list[str]
+    colours: list[list[int]] | None
+
+    @classmethod
+    def of(cls, folder: Path) -> Facts:
+        """Reads them from a run's folder.
+
+        Raises:
+            UserError: the run has not written them down.
+        """
+        data = runs.read_results(folder).get("data", {})
+        try:
+            height, width, channels = data["image_shape"]
+            return cls((height, width, channels), list(data["classes"]), data["colours"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{folder / runs.RESULTS}: expected data.image_shape, data.classes and "
+                f"data.colours, which src.train writes; received {list(data)}"
+            ) from error
+
+
+class Predictor:
+    """A run's model, and how what it says is written down.
+
+    Args:
+        trained: the run's configuration.
+        folder: the run's.
+        checkpoint: `best` or `last`.
+
+    Raises:
+        UserError: the checkpoint is missing or damaged, or the run's data is not described.
+    """
+
+    def __init__(self, trained: config.Train, folder: Path, checkpoint: str) -> None:
+        self.kind = trained.model
+        self.facts = Facts.of(folder)
+        bfloat16 = trained.trainer.precision == "bfloat16"
+        keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
+        shape: Any = self.facts.image_shape
+        if isinstance(self.kind, config.Fcn):
+            shape = (None, None, shape[-1])
+        model = build(self.kind, shape, len(self.facts.classes))
+        self.model = AveragedModel(model, trained.trainer.ema)
+        Checkpoints(folder / "checkpoints").named(checkpoint).restore(self.model)
+
+    def predict(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
+        """Predicts from each picture and writes that down.
+
+        Args:
+            found: the pictures.
+            output: folder to write to.
+            invert: whether black and white change places first.
+
+        Yields:
+            A line about each picture, then lines about all of them.
+        """
+        output.mkdir(parents=True, exist_ok=True)
+        self.converted = self.dark = 0
+        with self.model.averaged():
+            if isinstance(self.kind, config.Fcn):
+                yield from self._segment(found, output, invert)
+            elif isinstance(self.kind, config.Autoencoder):
+                yield from self._reconstruct(found, output, invert)
+            else:
+                yield from self._classify(found, output, invert)
+        height, width, channels = self.facts.image_shape
+        if self.converted:
+            colours = "grey" if channels == 1 else "red, green and blue"
+            yield (
+                f"{self.converted} of {len(found)} made {width}x{height} {colours} for the model, "
+                "without regard to their ratio of sides"
+            )
+        if self.dark and not invert:
+            yield (
+                f"{self.dark} of {len(found)} brighter in the corners than in the centre: if the "
+                "training pictures were light on dark, invert=true makes these so"
+            )
+
+    def _outputs(
+        self, found: Sequence[Path], invert: bool
+    ) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
+        """Each picture's path, the model's input, floats in [0, 1], and its output."""
+        height, width, channels = self.facts.image_shape
+        for path in found:
+            picture = pictures.read(path, channels)
+            if not isinstance(self.kind, config.Fcn):
+                self.converted += picture.shape[:2] != (height, width)
+                picture = pictures.resized(picture, height or 0, width or 0)
+                self.dark += channels == 1 and pictures.dark_on_light(picture)
+            if invert:
+                picture = 255 - picture
+            pixels = picture / np.float32(255)
+            yield path, pixels, np.asarray(self.model.predict_on_batch(pixels[None])[0], np.float32)
+
+    def _segment(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
+        classes, colours = self.facts.classes, self.facts.colours
+        for path, pixels, logits in self._outputs(found, invert):
+            mask = logits.argmax(axis=-1)
+            figures.save_mask(output / f"{path.stem}.png", mask, len(classes), colours)
+            overlay = figures.overlay(pixels, mask, classes, colours)
+            figures.save_png(output / f"{path.stem}-overlay.png", overlay)
+            shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
+            most = [c for c in np.argsort(-shares, kind="stable")[:3] if shares[c]]
+            named = "  ".join(f"{classes[c]} {shares[c]:.1%}" for c in most)
+            yield f"{path.name}  {mask.shape[1]}x{mask.shape[0]}  {named}"
+
+    def _reconstruct(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
+        for path, pixels, made in self._outputs(found, invert):
+            levels = np.rint(255 * np.clip(made, 0, 1)).astype(np.uint8)
+            rgb = np.broadcast_to(levels, (*levels.shape[:2], 3))
+            figures.save_png(output / f"{path.stem}.png", rgb)
+            sheet = figures.reconstructions(pixels[None], made[None])
+            figures.save_png(output / f"{path.stem}-sheet.png", sheet)
+            yield f"{path.name}  MSE {np.mean((made - pixels) ** 2):.4f}"
+
+    def _classify(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
+        classes = self.facts.classes
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["file", "label", "confidence", *classes])
+        for path, _, logits in self._outputs(found, invert):
+            odds = np.exp(logits - logits.max())
+            odds /= odds.sum()
+            first, *others = np.argsort(-odds, kind="stable")[:3]
+            shown = [f"{share:.4f}" for share in odds]
+            writer.writerow([path.name, classes[first], shown[first], *shown])
+            also = ", ".join(f"{classes[c]} {shown[c]}" for c in others)
+            yield f"{path.name}  {classes[first]} {shown[first]}  ({also})"
+        runs.write(output / TABLE, table.getvalue())
