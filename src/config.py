@@ -330,6 +330,16 @@ class Train(_Section):
     run_dir: Text | None = None
 
     @model_validator(mode="after")
+    def _class_weights_are_of_pixels(self) -> Train:
+        weights = self.trainer.class_weights
+        if weights and not isinstance(self.model, Fcn):
+            raise ValueError(
+                "expected trainer.class_weights=null for a model that gives pixels no class; "
+                f"received trainer.class_weights={weights} with model={self.model.name}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _model_fits_data(self) -> Train:
         model, data = self.model, self.data
         height, width, _ = data.image_shape
@@ -342,12 +352,6 @@ class Train(_Section):
             raise ValueError(
                 "expected data with one label an image (data=mnist, fashion_mnist or mnist_5k) "
                 f"for model={model.name}; received data=scenes"
-            )
-        if self.trainer.class_weights and not isinstance(model, Fcn):
-            raise ValueError(
-                "expected trainer.class_weights=null for a model that gives pixels no class; "
-                f"received trainer.class_weights={self.trainer.class_weights} "
-                f"with model={model.name}"
             )
         if isinstance(model, Fcn) and model.stride > (shorter := min(height, width)):
             raise ValueError(

@@ -20,10 +20,9 @@ from src.models import vgg16
 from src.models.autoencoder import build_autoencoder
 from src.models.fcn import build_fcn
 from src.models.lenet import build_lenet5, build_lenet_mnist
-from src.training import callbacks, history, optimizers, output
+from src.training import callbacks, history, losses, optimizers, output
 from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoint, Checkpoints, copy_layers
-from src.training.losses import median_frequency
 from src.training.plan import Plan
 from src.training.saver import Interrupted, Progress, Saver
 from src.training.tasks import for_model
@@ -127,7 +126,7 @@ class Experiment:
         known = runs.read_results(self.folder).get("class_weights") or []
         if len(known) == len(names):
             return tuple(known)
-        weights = median_frequency(*self.data.splits["train"].class_counts(len(names)))
+        weights = losses.median_frequency(*self.data.splits["train"].class_counts(len(names)))
         shown = (f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
         output.log.info("class weights: %s", ", ".join(shown))
         return weights

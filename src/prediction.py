@@ -159,8 +159,8 @@ class Predictor:
             odds = np.exp(logits - logits.max())
             odds /= odds.sum()
             first, *others = np.argsort(-odds, kind="stable")[:3]
-            shown = [f"{share:.4f}" for share in odds]
-            writer.writerow([path.name, classes[first], shown[first], *shown])
-            also = ", ".join(f"{classes[c]} {shown[c]}" for c in others)
-            yield f"{path.name}  {classes[first]} {shown[first]}  ({also})"
+            shares = [f"{share:.6f}" for share in odds]
+            writer.writerow([path.name, classes[first], shares[first], *shares])
+            also = ", ".join(f"{classes[c]} {odds[c]:.3f}" for c in others)
+            yield f"{path.name}  {classes[first]} {odds[first]:.3f}  ({also})"
         runs.write(output / TABLE, table.getvalue())
