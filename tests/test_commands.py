@@ -1,5 +1,6 @@
 """Whole commands, run as a user runs them, on the bundled digits."""
 
+import csv
 import math
 import re
 import signal
@@ -96,6 +97,75 @@ def test_the_same_pictures_lie_in_figures(trained):
             with Image.open(folder / "figures" / f"{picture}-{when}.png") as image:
                 assert min(image.size) > 100
     assert (folder / "figures" / "worst_mistakes-best-test.png").exists() == ("lenet" in name)
+
+
+def test_each_class_of_a_segmentation_is_scored_by_its_name(trained):
+    name, folder, *_ = trained
+    if name != "fcn":
+        pytest.skip("only pixels have an IoU")
+    found = read(folder / "results.json")
+    iou = found["evaluations"]["best-test"]["class_iou"]
+    assert list(iou) == found["data"]["classes"] == ["background", *"0123456789"]
+    present = [value for value in iou.values() if value is not None]
+    assert found["metrics"]["test"]["mean_iou"] == pytest.approx(sum(present) / len(present))
+    assert {"mean_iou", "global_accuracy", "class_accuracy", "loss"} == set(
+        found["metrics"]["test"]
+    )
+    events = EventAccumulator(str(folder / "tensorboard" / "val"), {"tensors": 0}).Reload()
+    logged = events.Tensors("class_iou/background")
+    assert [event.step for event in logged] == [row["step"] for row in rows(folder)]
+
+
+def test_class_weights_are_counted_once_said_and_kept(tmp_path):
+    if not PREPARED.is_dir():
+        pytest.skip(f"scenes are composed from MNIST, which is not in {PREPARED}")
+    words = f"{MODELS['fcn']} trainer.class_weights=median_frequency trainer.steps=4 run_dir=run"
+    out, _ = run("src.train", words, tmp_path)
+    weights = read(tmp_path / "run" / "results.json")["class_weights"]
+    assert len(weights) == 11
+    assert weights[0] < 0.1 < min(weights[1:])  # the background is everywhere
+    said = next(line for line in out.splitlines() if line.startswith("class weights: "))
+    assert said.startswith(f"class weights: background {weights[0]:.3g}, 0 {weights[1]:.3g}, ")
+    out, _ = run("src.train", "resume=run trainer.steps=5", tmp_path)
+    assert "class weights: " not in out
+    assert read(tmp_path / "run" / "results.json")["class_weights"] == weights
+
+
+def test_pictures_of_any_size_and_mode_are_predicted_from_the_runs_folder_alone(trained, tmp_path):
+    name, folder, *_ = trained
+    generator = np.random.default_rng(0)
+    sizes = {"a b.png": (70, 90), "é.jpg": (41, 133)}
+    for file, size in sizes.items():
+        Image.fromarray(generator.integers(0, 256, (*size, 3), np.uint8)).save(tmp_path / file)
+    before = sorted(path for path in folder.rglob("*"))
+    words = f"run={folder} input={tmp_path} output={tmp_path / 'out'}"
+    out, err = run("src.predict", words, tmp_path)
+    assert err == ""
+    assert [line.split("  ")[0] for line in out.splitlines()[:2]] == list(sizes)
+    assert sorted(path for path in folder.rglob("*")) == before
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    if name == "fcn":
+        assert written == {"a b.png", "a b-overlay.png", "é.png", "é-overlay.png"}
+        for file, (height, width) in zip(("a b.png", "é.png"), sizes.values(), strict=True):
+            with Image.open(tmp_path / "out" / file) as mask:
+                assert (mask.mode, mask.size) == ("P", (width, height))
+                assert np.asarray(mask).max() <= 10
+    elif name == "autoencoder":
+        assert written == {"a b.png", "a b-sheet.png", "é.png", "é-sheet.png"}
+        with Image.open(tmp_path / "out" / "é.png") as image:
+            assert image.size == (28, 28)
+    else:
+        assert written == {"predictions.csv"}
+        with (tmp_path / "out" / "predictions.csv").open(encoding="utf-8", newline="") as file:
+            table = list(csv.DictReader(file))
+        assert [row["file"] for row in table] == list(sizes)
+        for row in table:
+            odds = {label: float(row[label]) for label in "0123456789"}
+            assert sum(odds.values()) == pytest.approx(1, abs=1e-5)
+            assert row["label"] == max(odds, key=odds.__getitem__)
+            assert float(row["confidence"]) == max(odds.values())
+    _, err = run("src.predict", words, tmp_path, status=2)
+    assert "new or empty folder, or overwrite=true" in err
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -313,6 +313,15 @@ def test_counts_names_and_accuracy_are_written(written):
     np.testing.assert_array_equal(shown, title)
 
 
+def test_shares_of_a_row_round_no_mistake_away(written):
+    counts = [[9999, 1, 0], [0, 0, 0], [0, 1, 7]]
+    figures.confusion_matrix(counts, ["cat", "dog", "eel"], shares=True)
+    entries = words(written)
+    assert {">99.9", "<.1", "12.5", "87.5"} <= set(entries)
+    assert entries.count("") == 3  # a class that is absent
+    assert entries.count("0") == 2
+
+
 def test_an_empty_matrix_states_that_there_is_nothing(written):
     figures.confusion_matrix(np.zeros((3, 3), np.float32), DIGITS[:3])
     assert words(written)[0] == "No examples"
@@ -345,6 +354,50 @@ def test_a_bar_is_as_long_as_its_value_and_nan_has_none(written):
 def test_bars_of_absent_classes_only(written):
     figures.class_bars([np.nan, np.nan], ["a", "b"], title="Accuracy")
     assert words(written)[-2:] == ["Accuracy", "all absent"]
+
+
+# ------------------------------------------------------------------------- overlays and masks
+
+
+def test_an_overlay_has_the_pictures_size_and_tells_what_is_there(written):
+    mask = np.zeros((300, 400), int)
+    mask[:75] = 2
+    picture = figures.overlay(images(1, (300, 400), 3)[0], mask, ["sky", "tree", "road"])
+    # A pixel keeps more of its class than of the picture.
+    shown = picture[MARGIN : MARGIN + 300, MARGIN : MARGIN + 400].astype(int)
+    table = colours.class_colours(3).astype(int)
+    for label, rows in ((2, slice(75)), (0, slice(75, None))):
+        rest = shown[rows] - 9 * table[label] // 16
+        assert (rest >= -1).all()
+        assert (rest <= 112).all()
+        assert (np.ptp(rest, axis=-1) <= 1).all()  # the picture itself is grey
+    assert words(written) == ["sky  75.0%", "road  25.0%"]
+
+
+def test_a_small_overlay_is_enlarged_by_a_whole_number():
+    picture = figures.overlay(np.ones((10, 60, 1)), np.zeros((10, 60), int), ["only"])
+    block = picture[MARGIN : MARGIN + 50, MARGIN : MARGIN + 300]
+    assert (block == block[0, 0]).all()
+    assert (picture[MARGIN + 50, MARGIN : MARGIN + 300] == colours.PAPER).all()
+
+
+@pytest.mark.parametrize("classes", [2, 11, 256])
+def test_a_mask_comes_back_as_the_numbers_of_its_classes_in_their_colours(tmp_path, classes):
+    mask = masks(1, (20, 30), classes)[0]
+    figures.save_mask(tmp_path / "masks" / "ä.png", mask, classes)
+    with Image.open(tmp_path / "masks" / "ä.png") as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(image), mask)
+        shown = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(shown, colours.class_colours(classes)[mask])
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["ä.png"]
+
+
+def test_a_mask_of_other_labels_is_not_written(tmp_path):
+    for mask, classes in ((np.full((2, 2), 3), 3), (np.full((2, 2), -1), 3), (np.zeros(4), 3)):
+        with pytest.raises(ValueError, match="expected mask as labels"):
+            figures.save_mask(tmp_path / "a.png", mask, classes)
+    assert not list(tmp_path.iterdir())
 
 
 # ------------------------------------------------------------------------------------- every one
