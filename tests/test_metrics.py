@@ -25,6 +25,12 @@ def test_a_confusion_matrix_by_hand():
     assert float(metric.result()["accuracy"]) == 0.5
 
 
+def test_of_equal_logits_the_first_is_the_prediction():
+    metric = ConfusionMatrix(3, accuracy)
+    metric.update_state([0, 0], np.array([[0, 0, 0], [-1, 5, 5]], np.float32))
+    np.testing.assert_array_equal(metric.counts, [[1, 1, 0], [0, 0, 0], [0, 0, 0]])
+
+
 def test_mean_iou_by_hand():
     metric = ConfusionMatrix(4, segmentation_scores)
     truth = np.array([[[0, 0], [1, 1]]])
