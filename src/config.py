@@ -54,6 +54,8 @@ class TfdsData(_Section):
         idx_dir: folder with the four IDX files, gzipped or not.
         fallback: whether the 5,000 bundled digits may stand in where nothing else can be had.
         val_examples: how many of the last training examples are the validation set.
+        memory_budget: mebibytes of decoded images and labels that a prepared folder may take in
+            memory; if they are more, they are read and decoded whenever they are needed.
     """
 
     name: Literal["mnist", "fashion_mnist"]
@@ -61,6 +63,7 @@ class TfdsData(_Section):
     idx_dir: Text | None = None
     fallback: bool = True
     val_examples: Positive = 5000
+    memory_budget: Positive = 2048
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -23,6 +23,7 @@ from src.models.lenet import build_lenet5, build_lenet_mnist
 from src.training import callbacks, history, losses, optimizers, output
 from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoint, Checkpoints, copy_layers
+from src.training.evaluation import evaluate
 from src.training.plan import Plan
 from src.training.saver import Interrupted, Progress, Saver
 from src.training.tasks import for_model
@@ -62,14 +63,19 @@ def build(model: config.Model, input_shape: tuple[int, int, int], classes: int) 
             return build_fcn(model, input_shape, classes)
 
 
-def check_own_data(folder: Path, data: DataSet) -> None:
+def check_own_data(folder: Path, data: DataSet, *splits: str) -> None:
     """Refuses data that is not what a run was trained on, whatever its name.
+
+    Args:
+        folder: the run's.
+        data: what was found.
+        splits: those that have to be the run's own; no other is read.
 
     Raises:
         UserError: the examples are others.
     """
-    own = runs.read_results(folder).get("data", {})
-    if own.get("digest", data.digest) != data.digest:
+    own = runs.read_results(folder).get("data")
+    if own and any(own.get("digests", {}).get(name) != data.digests[name] for name in splits):
         raise UserError(
             f"expected the run's own data, {own['source']}; received other examples from "
             f"{data.source} (src.eval takes data= to evaluate on other data)"
@@ -102,12 +108,6 @@ class Experiment:
 
     def __init__(self, settings: config.Train, folder: Path, data: DataSet) -> None:
         bfloat16 = settings.trainer.precision == "bfloat16"
-        shape = data.splits["train"].image_shape
-        if shape != settings.data.image_shape:
-            raise UserError(
-                f"expected {data.name} to hold images of {settings.data.image_shape}; "
-                f"received {shape} from {data.source}"
-            )
         keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
         keras.utils.set_random_seed(settings.seed)
         self.settings = settings
@@ -115,7 +115,7 @@ class Experiment:
         self.data = data
         self.class_weights = self._weigh_classes() if settings.trainer.class_weights else None
         self.task = for_model(settings.model.name, data, self.class_weights)
-        model = build(settings.model, shape, len(data.classes))
+        model = build(settings.model, settings.data.image_shape, len(data.classes))
         self.model = AveragedModel(model, settings.trainer.ema)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
         self.draw = output.drawing(folder)
@@ -143,7 +143,8 @@ class Experiment:
         train, trainer = self.data.splits["train"], self.settings.trainer
         plan = Plan.of(trainer, len(train))
         step = checkpoint.step if checkpoint else 0
-        pixels = trainer.batch_size * train.images.shape[1] * train.images.shape[2]
+        height, width, _ = self.settings.data.image_shape
+        pixels = trainer.batch_size * height * width
         self.model.compile(
             optimizers.build(self.settings.optimizer, plan.steps, plan.steps_per_epoch),
             loss=self.task.loss,
@@ -206,7 +207,7 @@ class Experiment:
 
     def _examples(self, split: str) -> tuple[Split, tf.Tensor]:
         """The fixed examples that the pictures show, and the same as the model takes them."""
-        examples = self.data.splits[split][: self.settings.trainer.pictures]
+        examples = self.data.splits[split][: self.settings.trainer.pictures].arrays()
         return examples, next(iter(pipeline.evaluation_batches(examples, self.task.pair)))[0]
 
     def _fit(
@@ -264,6 +265,7 @@ class Experiment:
                     "classes": self.data.classes,
                     "colours": self.data.colours,
                     "void": self.data.void,
+                    "digests": dict(self.data.digests),
                 },
                 "class_weights": self.class_weights,
                 "seed": self.settings.seed,
@@ -298,7 +300,7 @@ class Experiment:
         """
         results = runs.read_results(self.folder)
         if own_data:
-            check_own_data(self.folder, self.data)
+            check_own_data(self.folder, self.data, split)
         saved = self.checkpoints.named(checkpoint)
         saved.restore(self.model)
         if not self.model.compiled:
@@ -307,16 +309,14 @@ class Experiment:
         batches = pipeline.evaluation_batches(part, self.task.pair)
         examples, inputs = self._examples(split)
         with self.model.averaged():
-            values = self.model.evaluate(batches, verbose=0, return_dict=True)
+            metrics, targets, outputs = evaluate(self.model, batches, self.task.reviews)
             pictures, by_class = self.task.tally(), self.task.by_class()
             pictures |= self.task.sketch(examples, self.model.predict_on_batch(inputs))
-            if self.task.reviews:
-                pictures |= self.task.review(part, self.model.predict(batches, verbose=0))
-        metrics = {name: float(value) for name, value in values.items()}
+        if targets is not None and outputs is not None:
+            pictures |= self.task.review(part, targets, outputs)
         label = f"{checkpoint}-{split}" if own_data else f"{checkpoint}-{split}-{self.data.name}"
         self.draw(label, pictures, saved.step)
-        latent = getattr(self.settings.model, "latent", None)
-        baselines = dict(self.task.baselines(self.data.splits["train"], part, latent))
+        baselines = self._baselines(results, split, own_data)
         evaluation = {"step": saved.step, "data": self.data.source, **metrics, **baselines}
         evaluation |= by_class
         results.setdefault("evaluations", {})[label] = evaluation
@@ -324,3 +324,15 @@ class Experiment:
             results.setdefault("metrics", {})[split] = metrics
         runs.write_results(self.folder, results)
         return metrics | baselines
+
+    def _baselines(self, results: dict[str, Any], split: str, own_data: bool) -> dict[str, float]:
+        """What simple methods reach; on the run's own data, which never change, worked out once."""
+        known = results.get("baselines", {}).get(split) if own_data else None
+        if known:
+            return known
+        latent = getattr(self.settings.model, "latent", None)
+        found = dict(self.task.baselines(self.data.splits, split, latent))
+        if found and own_data:
+            check_own_data(self.folder, self.data, "train")
+            results.setdefault("baselines", {})[split] = found
+        return found

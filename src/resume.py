@@ -16,6 +16,7 @@ _FREE = {
     "trainer.keep",
     "data.dir",
     "data.idx_dir",
+    "data.memory_budget",
 }
 _OWN_WORDS = {"resume", "force"}
 

@@ -66,6 +66,7 @@ def _with_sources(settings: config.Train) -> config.Train:
 def _begin(settings: config.Train) -> int:
     """Trains in a new folder."""
     data = sources.load(settings.data)
+    data.read()
     # TensorFlow takes seconds to import: not before the words above are known to be right.
     quiet.tensorflow()
     from src import experiment
@@ -84,10 +85,11 @@ def _go_on(folder: Path, values: dict[str, Any], words: list[str], force: bool) 
         print(f"{folder} is finished; a larger trainer.epochs= goes on with it")
         return 0
     data = sources.load(settings.data)
+    data.read()
     quiet.tensorflow()
     from src import experiment
 
-    experiment.check_own_data(folder, data)
+    experiment.check_own_data(folder, data, *data.splits)
     checkpoint, damages = experiment.last_checkpoint(folder)
     return _train(experiment.resolved(settings), folder, data, checkpoint, damages)
 

@@ -14,7 +14,8 @@ src.quiet
 src.figures.*  src.pictures
 src.config  src.runs
 src.resume  src.data.dataset
-src.data.bundled  src.data.idx  src.data.prepared  src.data.scenes
+src.data.bundled  src.data.idx  src.data.streamed  src.data.scenes
+src.data.prepared
 src.data.download
 src.data.sources  src.data.pipeline
 src.models.arithmetic  src.models.reference  src.models.bitmaps
@@ -28,6 +29,7 @@ src.models.lenet  src.models.autoencoder  src.models.fcn
 src.models.layer_table
 src.training.metrics  src.training.losses  src.training.optimizers
 src.training.plan  src.training.averages
+src.training.baselines  src.training.evaluation
 src.training.history  src.training.tasks  src.training.checkpoints
 src.training.output
 src.training.callbacks  src.training.saver

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 DIGITS = tuple("0123456789")
+Value = TypeVar("Value")
 
 # Takes indices `[batch]`; returns uint8 images `[batch, height, width, channels]`, their targets.
 Reader = Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
@@ -37,6 +38,9 @@ class Examples(Protocol):
 
     def arrays(self) -> Split:
         """The examples in memory."""
+
+    def parts(self) -> Iterator[Split]:
+        """The examples in their order, some at a time in memory."""
 
     def reader(self) -> Reader:
         """Returns what reads the examples of given indices inside a TensorFlow graph."""
@@ -73,6 +77,10 @@ class Split:
         """The examples in memory."""
         return self
 
+    def parts(self) -> Iterator[Split]:
+        """The examples in their order, all at once: they are in memory anyway."""
+        yield self
+
     def reader(self) -> Reader:
         """Returns what gathers the examples of given indices inside a TensorFlow graph."""
         import tensorflow as tf
@@ -91,6 +99,32 @@ class Split:
         return counts.sum(axis=0), (counts > 0).T @ counts.sum(axis=1)
 
 
+class Lazily(Mapping[str, Value]):
+    """Values by name, each of which is made when it is first asked for.
+
+    Args:
+        names: the names, in their order.
+        make: makes the value of a name.
+    """
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], Value]) -> None:
+        self._names, self._make = tuple(names), make
+        self._made: dict[str, Value] = {}
+
+    def __getitem__(self, name: str) -> Value:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A data set as it was found on this machine.
@@ -98,7 +132,7 @@ class DataSet:
     Attributes:
         name: the name it was asked for by.
         source: which of the possible sources served, for the run's record.
-        digest: SHA-256 of every split's order, shapes, types, images and targets.
+        digests: SHA-256 of what the splits hold, split by split.
         classes: names of the classes, in the order of the labels.
         kind: whether the targets are labels or masks.
         splits: `train`, `val` and `test`.
@@ -109,22 +143,49 @@ class DataSet:
 
     name: str
     source: str
-    digest: str
+    digests: Mapping[str, str]
     classes: tuple[str, ...]
     kind: Literal["labels", "masks"]
-    splits: Mapping[str, Split]
+    splits: Mapping[str, Examples]
     void: int | None = None
     colours: tuple[tuple[int, int, int], ...] | None = None
     notice: str | None = None
 
+    def read(self) -> None:
+        """Reads and checks every split, which otherwise waits until it is asked for.
 
-def digest_of(splits: Mapping[str, Split]) -> str:
-    """SHA-256 over the splits in their order, equal on every platform."""
+        Raises:
+            DataError: one of them is damaged or too small.
+        """
+        for split in self.splits:
+            self.digests[split]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the digests of all splits; reads those that have not been read yet."""
+        lines = (f"{split} {digest}\n" for split, digest in self.digests.items())
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def digest_of(examples: Examples) -> str:
+    """SHA-256 of the examples' order, shapes, types, images and targets, equal everywhere."""
     total = hashlib.sha256()
-    for name, split in splits.items():
-        for part, array in (("images", split.images), ("targets", split.targets)):
-            # An explicit byte order, so that the digest does not depend on the processor's.
-            array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-            total.update(f"{name}.{part} {array.dtype.str} {array.shape}\n".encode())
-            total.update(array.data)
+
+    def add(array: np.ndarray) -> None:
+        # An explicit byte order, so that the digest does not depend on the processor's.
+        total.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+
+    def head(name: str, array: np.ndarray) -> None:
+        kind = array.dtype.newbyteorder("<").str
+        total.update(f"{name} {kind} {(len(examples), *array.shape[1:])}\n".encode())
+
+    targets: list[np.ndarray] = []
+    for part in examples.parts():
+        if not targets:
+            head("images", part.images)
+        add(part.images)
+        targets.append(part.targets)
+    head("targets", targets[0])
+    for some in targets:
+        add(some)
     return total.hexdigest()

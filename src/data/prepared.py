@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from src import quiet
-from src.data.dataset import DataError, Split
+from src.data.dataset import DataError, Examples, Lazily
+from src.data.streamed import open_records
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _SHAPES = {"image": (28, 28, 1), "label": ()}
 _CLASSES = 10
-_BATCH = 500
-# Where in its graph TensorFlow met an error is nothing that the user can put right.
-_NODES = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*|Error in user-def.* Iterator::\S+: ")
+_EXAMPLE_BYTES = 28 * 28 + 4
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
@@ -40,20 +41,23 @@ def find(root: Path, name: str) -> Path | None:
     return max(versions)[1] if versions else None
 
 
-def read(folder: Path) -> dict[str, Split]:
+def read(folder: Path, memory_budget: int) -> Mapping[str, Examples]:
     """Reads a prepared data set of 28x28 grey images in 10 classes.
 
     Args:
         folder: `<root>/<name>/<version>`, as `find` returns it.
+        memory_budget: if the images and labels take more mebibytes than this, they stay in their
+            files.
 
     Returns:
-        `train` and `test`, TFDS' official splits in its own order: images `[n, 28, 28, 1]`,
-        int32 labels `[n]`.
+        `train` and `test`, TFDS' official splits in its own order, each read when it is first
+        asked for: images `[n, 28, 28, 1]`, int32 labels `[n]`. A `DataError` is then raised if
+        its records are damaged or are of other data.
 
     Raises:
-        DataError: the folder's description or its records are damaged, or are of other data.
+        DataError: the folder's description is damaged, or is of other data.
     """
-    tf = quiet.tensorflow()
+    quiet.tensorflow()
     import tensorflow_datasets as tfds
 
     try:
@@ -73,61 +77,33 @@ def read(folder: Path) -> dict[str, Split]:
             f"{folder}: expected tfrecord files of features {_SHAPES}; "
             f"received {file_format} files of features {shapes}"
         )
-    splits = {}
-    for split, info in infos.items():
-        try:
-            splits[split] = _records(folder, split, info)
-        except tf.errors.OpError as error:
-            raise DataError(
-                f"{folder}: expected readable records in split {split}; "
-                f"received {_one_line(_NODES.sub('', error.message))}"
-            ) from error
-    return splits
+    examples = sum(info.num_examples for info in infos.values())
+    held = examples * _EXAMPLE_BYTES <= memory_budget * 2**20
+
+    def split(name: str) -> Examples:
+        paths, count = infos[name].filepaths, infos[name].num_examples
+        records = open_records(paths, count, _decode, (28, 28, 1), _CLASSES, (folder, name))
+        return records.arrays() if held else records
+
+    return Lazily(infos, split)
 
 
-def _records(folder: Path, split: str, info: Any) -> Split:
-    """Decodes the records of one split; `info` is TFDS' description of it."""
-    tf = quiet.tensorflow()
+def _decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    import tensorflow as tf
 
     features = {
         "image": tf.io.FixedLenFeature([], tf.string),
         "label": tf.io.FixedLenFeature([], tf.int64),
     }
-
-    def decode(records: Any) -> tuple[Any, Any]:
-        examples = tf.io.parse_example(records, features)
-        images = tf.map_fn(
-            lambda png: tf.ensure_shape(tf.io.decode_png(png, channels=1), _SHAPES["image"]),
-            examples["image"],
-            fn_output_signature=tf.uint8,
-        )
-        return images, examples["label"]
-
-    options = tf.data.Options()
-    # The autotuner can hold up the end of a pipeline for seconds.
-    options.autotune.enabled = False
-    batches = (
-        tf.data.TFRecordDataset([str(path) for path in info.filepaths], buffer_size=1 << 20)
-        .batch(_BATCH)
-        .map(decode, num_parallel_calls=2, deterministic=True)
-        .with_options(options)
+    examples = tf.io.parse_example(records, features)
+    images = tf.map_fn(
+        lambda png: tf.ensure_shape(tf.io.decode_png(png, channels=1), _SHAPES["image"]),
+        examples["image"],
+        fn_output_signature=tf.uint8,
     )
-    # Gathered first: memory follows the files, not the number that their description claims.
-    parts = list(batches.as_numpy_iterator())
-    count = sum(len(labels) for _, labels in parts)
-    if count == 0 or count != info.num_examples:
-        raise DataError(
-            f"{folder}: expected {info.num_examples:,} examples in split {split}, at least one; "
-            f"received {count:,}"
-        )
-    images = np.concatenate([some for some, _ in parts])
-    labels = np.concatenate([some for _, some in parts])
-    if labels.min() < 0 or labels.max() >= _CLASSES:
-        raise DataError(
-            f"{folder}: expected labels 0 to {_CLASSES - 1} in split {split}; "
-            f"received {labels.min()} to {labels.max()}"
-        )
-    return Split(images, labels.astype(np.int32))
+    # No label may become another one as it is made an int32.
+    labels = tf.clip_by_value(examples["label"], -1, _CLASSES)
+    return images, tf.cast(labels, tf.int32)
 
 
 def _one_line(error: object, limit: int = 200) -> str:

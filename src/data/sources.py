@@ -17,11 +17,12 @@ different validation sets, and different digests. The bundled digits have their 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from src.config import BundledDigits, Data, Scenes, TfdsData
 from src.data import bundled, download, idx, prepared, scenes
-from src.data.dataset import DIGITS, DataError, DataSet, Split, digest_of
+from src.data.dataset import DIGITS, DataError, DataSet, Examples, Lazily, Split, digest_of
 
 __all__ = ["DataError", "DataSet", "Split", "load"]
 
@@ -44,16 +45,17 @@ _MOST_SCENES = {"train": 12000, "val": 1000, "test": 1000}
 
 
 def load(data: TfdsData | BundledDigits | Scenes) -> DataSet:
-    """Loads all three splits of a data set into memory.
+    """Finds a data set, and reads each of its three splits when it is first asked for.
 
     Args:
         data: the checked section `data` of the configuration.
 
     Returns:
-        The data set; images are uint8 `[n, height, width, 1]`.
+        The data set; images are uint8 `[n, height, width, 1]`. Its splits raise a `DataError`
+        when they turn out to be damaged or too small.
 
     Raises:
-        DataError: the data set is missing, damaged or too small, in one line for the user.
+        DataError: the data set is missing or damaged, in one line for the user.
     """
     match data:
         case BundledDigits():
@@ -94,7 +96,7 @@ def _find(data: TfdsData) -> DataSet:
         except download.DownloadError as error:
             missing = f"{data.name} is not prepared in {root} and its download failed ({error})"
             return _stand_in(data, missing)
-    splits = _with_validation(prepared.read(found), data)
+    splits = _with_validation(prepared.read(found, data.memory_budget), data)
     return _labelled(data.name, classes, f"tfds:{found}", splits)
 
 
@@ -124,24 +126,33 @@ def _stand_in(data: TfdsData, missing: str) -> DataSet:
     return _labelled(data.name, DIGITS, bundled.SOURCE, bundled.read(), notice)
 
 
-def _with_validation(official: dict[str, Split], data: TfdsData) -> dict[str, Split]:
-    train, count = official["train"], data.val_examples
-    if count >= len(train):
-        raise DataError(
-            f"expected more than {count:,} training examples, of which the last {count:,} are "
-            f"for validation (data.val_examples); received {len(train):,}"
-        )
-    return {"train": train[:-count], "val": train[-count:], "test": official["test"]}
+def _with_validation(official: Mapping[str, Examples], data: TfdsData) -> Mapping[str, Examples]:
+    def split(name: str) -> Examples:
+        if name == "test":
+            return official[name]
+        train, count = official["train"], data.val_examples
+        if count >= len(train):
+            raise DataError(
+                f"expected more than {count:,} training examples, of which the last {count:,} are "
+                f"for validation (data.val_examples); received {len(train):,}"
+            )
+        return train[:-count] if name == "train" else train[-count:]
+
+    return Lazily(("train", "val", "test"), split)
 
 
 def _labelled(
     name: str,
     classes: tuple[str, ...],
     source: str,
-    splits: dict[str, Split],
+    splits: Mapping[str, Examples],
     notice: str | None = None,
 ) -> DataSet:
-    return DataSet(name, source, digest_of(splits), classes, "labels", splits, notice=notice)
+    return DataSet(name, source, _digests(splits), classes, "labels", splits, notice=notice)
+
+
+def _digests(splits: Mapping[str, Examples]) -> Mapping[str, str]:
+    return Lazily(splits, lambda name: digest_of(splits[name]))
 
 
 def _scenes(data: Scenes) -> DataSet:
@@ -150,11 +161,14 @@ def _scenes(data: Scenes) -> DataSet:
     )
     canvas = scenes.Canvas(data.height, data.width, data.max_digits, data.noise)
     counts = {"train": data.train_scenes, "val": data.val_scenes, "test": data.test_scenes}
-    splits = {}
-    for split, count in counts.items():
-        known = digits.splits[split]
-        number = count or min(_MOST_SCENES[split], len(known) // 2)
-        splits[split] = scenes.compose(known, split, number, canvas, data.scene_seed)
+
+    def compose(split: str) -> Split:
+        known = digits.splits[split].arrays()
+        number = counts[split] or min(_MOST_SCENES[split], len(known) // 2)
+        return scenes.compose(known, split, number, canvas, data.scene_seed)
+
+    splits = Lazily(counts, compose)
     source = f"scenes of digits from {digits.source}"
-    digest = digest_of(splits)
-    return DataSet(data.name, source, digest, scenes.CLASSES, "masks", splits, notice=digits.notice)
+    return DataSet(
+        data.name, source, _digests(splits), scenes.CLASSES, "masks", splits, notice=digits.notice
+    )

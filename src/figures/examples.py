@@ -72,6 +72,7 @@ def worst_mistakes(
     confidence: ArrayLike,
     classes: Sequence[str],
     limit: int = 24,
+    total: int | None = None,
 ) -> Picture:
     """The most confident wrong predictions among the examples, each as "truth -> predicted 0.98".
 
@@ -82,6 +83,7 @@ def worst_mistakes(
         confidence: probability of the predicted class, floats `[n]`; NaN comes last.
         classes: a name for each label.
         limit: most examples to show.
+        total: how many predictions the examples were chosen from; n if None.
 
     Raises:
         ValueError: if shapes, dtypes or labels do not fit together.
@@ -98,7 +100,7 @@ def worst_mistakes(
     wrong = np.flatnonzero(was != taken)
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:limit]
     if not len(wrong):
-        return page([heading("No mistakes", f"in {n:,} predictions")])
+        return page([heading("No mistakes", f"in {n if total is None else total:,} predictions")])
     arrow = "\N{RIGHTWARDS ARROW} "
     room = max(text_width(arrow + name) for name in names)
     one_line = 2 * room + text_width("  0.00") <= 100

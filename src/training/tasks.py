@@ -15,10 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from src import figures
-from src.data.dataset import DataSet, Split
-from src.training import losses, metrics
+from src.data.dataset import DataSet, Examples, Split
+from src.training import baselines, losses, metrics
 
 Pictures = dict[str, np.ndarray]
+
+_MISTAKES = 24
 
 
 class Task(ABC):
@@ -52,9 +54,9 @@ class Task(ABC):
     def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
         """Pictures of the outputs for the run's fixed examples."""
 
-    def review(self, split: Split, outputs: np.ndarray) -> Pictures:
-        """Pictures that take the outputs for a whole split."""
-        del split, outputs
+    def review(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Pictures:
+        """Pictures that take the targets and outputs of a whole split."""
+        del split, targets, outputs
         return {}
 
     def tally(self) -> Pictures:
@@ -65,9 +67,11 @@ class Task(ABC):
         """Scores class by class of what the metric has counted; None for an absent class."""
         return {}
 
-    def baselines(self, train: Split, split: Split, latent: int | None) -> Mapping[str, float]:
-        """Scores on `split` of simple methods fitted to `train`, for comparison."""
-        del train, split, latent
+    def baselines(
+        self, splits: Mapping[str, Examples], split: str, latent: int | None
+    ) -> Mapping[str, float]:
+        """Scores on a split of simple methods fitted to `train`, for comparison."""
+        del splits, split, latent
         return {}
 
     def better(self, score: float, best: float | None) -> bool:
@@ -96,15 +100,21 @@ class Classify(Task):
         counts = np.asarray(self.scores.counts)
         return {"confusion_matrix": figures.confusion_matrix(counts, self.classes)}
 
-    def review(self, split: Split, outputs: np.ndarray) -> Pictures:
+    def review(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Pictures:
         """The mistakes that the model was surest of."""
         odds = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        sure, predicted = odds.max(axis=-1) / odds.sum(axis=-1), outputs.argmax(axis=-1)
+        wrong = np.flatnonzero(predicted != targets)
+        # Only what is shown has to come into memory.
+        shown = wrong[np.argsort(-sure[wrong], kind="stable")][:_MISTAKES]
+        images = split[shown].arrays().images if len(shown) else np.zeros((0, 1, 1, 1))
         picture = figures.worst_mistakes(
-            split.images / np.float32(255),
-            split.targets,
-            outputs.argmax(axis=-1),
-            odds.max(axis=-1) / odds.sum(axis=-1),
+            images / np.float32(255),
+            targets[shown],
+            predicted[shown],
+            sure[shown],
             self.classes,
+            total=len(targets),
         )
         return {"worst_mistakes": picture}
 
@@ -134,21 +144,11 @@ class Reconstruct(Task):
         inputs = examples.images / np.float32(255)
         return {"reconstructions": figures.reconstructions(inputs, outputs)}
 
-    def baselines(self, train: Split, split: Split, latent: int | None) -> Mapping[str, float]:
+    def baselines(
+        self, splits: Mapping[str, Examples], split: str, latent: int | None
+    ) -> Mapping[str, float]:
         """MSE a pixel of the mean image, and of PCA with as many components as the code."""
-        from sklearn.decomposition import PCA
-
-        def rows(part: Split) -> np.ndarray:
-            return part.images.reshape(len(part), -1) / np.float32(255)
-
-        seen, unseen = rows(train), rows(split)
-        scores = {"mean_image_mse": float(np.mean((unseen - seen.mean(axis=0)) ** 2))}
-        components = min(latent or 0, *seen.shape)
-        if components:
-            pca = PCA(components, random_state=0).fit(seen)
-            drawn = pca.inverse_transform(pca.transform(unseen))
-            scores[f"pca_{components}_mse"] = float(np.mean((unseen - drawn) ** 2))
-        return scores
+        return baselines.reconstruction(splits["train"], splits[split], latent or 0)
 
 
 class Segment(Task):

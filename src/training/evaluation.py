@@ -1,0 +1,46 @@
+"""One pass over a data set that gives its metrics and, where wanted, what the model made of it.
+
+Keras' `evaluate` and `predict` would trace and run the model twice.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def evaluate(
+    model: keras.Model, batches: tf.data.Dataset, keep: bool
+) -> tuple[dict[str, float], np.ndarray | None, np.ndarray | None]:
+    """Evaluates a compiled model, in the order and to the sums of its `evaluate`.
+
+    Args:
+        model: compiled with a loss and a metric.
+        batches: pairs of an input and a target.
+        keep: whether targets and outputs are returned.
+
+    Returns:
+        The metrics by name, the loss among them; the targets `[examples, ...]` and the outputs
+        `[examples, ...]`, both None unless they are kept.
+    """
+    loss_tracker = model.metrics[0]
+
+    @tf.function(reduce_retracing=True)
+    def step(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        outputs = model(inputs, training=False)
+        loss = model.compute_loss(inputs, targets, outputs, training=False)
+        loss_tracker.update_state(loss, sample_weight=tf.shape(inputs)[0])
+        model.compute_metrics(inputs, targets, outputs)
+        return outputs
+
+    model.reset_metrics()
+    kept = []
+    for inputs, targets in batches:
+        outputs = step(inputs, targets)
+        if keep:
+            kept.append((targets.numpy(), outputs.numpy()))
+    values = {name: float(value) for name, value in model.get_metrics_result().items()}
+    if not keep:
+        return values, None, None
+    return values, np.concatenate([t for t, _ in kept]), np.concatenate([o for _, o in kept])
