@@ -191,7 +191,7 @@ def test_tfds_prepares_what_was_fetched(monkeypatch, server, tmp_path, mnist_mod
         assert folder == root / name / "3.0.1"
         assert server.requests == sorted(server.files), "TFDS may not fetch a file itself"
         server.requests.clear()
-        splits = prepared.read(folder)
+        splits = prepared.read(folder, 2048)
         for split, images in held.items():
             order = [image.tobytes() for image in images]
             read = [order.index(image.tobytes()) for image in splits[split].images]

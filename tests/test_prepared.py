@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from src.data import prepared
-from src.data.dataset import DataError
+from src.data.dataset import DataError, Split, digest_of
+from src.data.streamed import Streamed
 
 tf = pytest.importorskip("tensorflow")
 tfds = pytest.importorskip("tensorflow_datasets")
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "tensorflow_datasets"
 TRAIN = "mnist-train.tfrecord-00000-of-00001"
+HELD, STREAMED = 2048, 0
 LABELS = {"train": [7, 2, 1, 0, 4, 1, 4], "test": [9, 5]}
 
 
@@ -81,12 +83,26 @@ def folder(sample, tmp_path) -> Path:
 
 
 def test_reads_the_official_splits_in_their_order(sample):
-    splits = prepared.read(sample)
+    splits = prepared.read(sample, HELD)
     assert list(splits) == ["train", "test"]
     for split, labels in LABELS.items():
         np.testing.assert_array_equal(splits[split].images, pictures(split), strict=True)
         assert splits[split].targets.tolist() == labels
         assert splits[split].targets.dtype == np.int32
+
+
+def test_within_the_budget_examples_are_held_beyond_it_they_stay_in_their_files(sample):
+    # 9 examples of 788 bytes are less than a mebibyte.
+    assert isinstance(prepared.read(sample, 1)["train"], Split)
+    held, streamed = prepared.read(sample, HELD), prepared.read(sample, STREAMED)
+    for split in LABELS:
+        assert isinstance(streamed[split], Streamed)
+        assert digest_of(streamed[split]) == digest_of(held[split])
+
+
+def test_only_the_split_that_is_asked_for_is_read(folder):
+    (folder / TRAIN).unlink()
+    assert len(prepared.read(folder, HELD)["test"]) == 2
 
 
 def test_finds_the_newest_finished_version(tmp_path):
@@ -158,11 +174,12 @@ BAD = [
 ]
 
 
+@pytest.mark.parametrize("budget", [HELD, STREAMED])
 @pytest.mark.parametrize(("damage", "line"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
-def test_damage_is_told_in_one_line_with_the_folder(folder, damage, line):
+def test_damage_is_told_in_one_line_with_the_folder(folder, damage, line, budget):
     damage(folder)
     with pytest.raises(DataError, match=line) as caught:
-        prepared.read(folder)
+        prepared.read(folder, budget)["train"].arrays()
     message = str(caught.value)
     assert message.startswith(f"{folder}: expected")
     assert "; received" in message
@@ -174,7 +191,7 @@ def test_damage_is_told_in_one_line_with_the_folder(folder, damage, line):
 def test_mnist_is_read_as_tfds_reads_it():
     path = prepared.find(REAL, "mnist")
     assert path is not None
-    splits = prepared.read(path)
+    splits = prepared.read(path, HELD)
     # Known of MNIST: the counts of its digits, and the mean grey value of its training set.
     train, test = splits["train"], splits["test"]
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]

@@ -1,7 +1,7 @@
 """What simple methods reach on the same examples, to compare a reconstruction with.
 
-Sums run over parts of the examples, in integers, so that they are exact however the parts are cut
-and nothing but a part has to be in memory.
+Sums run over parts of the examples, so that no more than a part has to be in memory; those that
+the fit rests on are of integers, and exact however the parts are cut.
 """
 
 from __future__ import annotations

@@ -40,7 +40,11 @@ def evaluate(
         outputs = step(inputs, targets)
         if keep:
             kept.append((targets.numpy(), outputs.numpy()))
-    values = {name: float(value) for name, value in model.get_metrics_result().items()}
+    values: dict[str, float] = {}
+    for name, value in model.get_metrics_result().items():
+        # A metric whose result is a dictionary counts as several.
+        scores = value if isinstance(value, dict) else {name: value}
+        values |= {score: float(number) for score, number in scores.items()}
     if not keep:
         return values, None, None
     return values, np.concatenate([t for t, _ in kept]), np.concatenate([o for _, o in kept])
