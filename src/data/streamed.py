@@ -141,6 +141,11 @@ class Streamed:
         except tf.errors.OpError as error:
             raise _unreadable(self.origin, error) from error
 
+    def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `Split.class_counts`, part by part."""
+        pixels, where = zip(*(part.class_counts(classes) for part in self.parts()), strict=True)
+        return sum(pixels), sum(where)
+
     def arrays(self) -> Split:
         """The examples in memory."""
         parts = list(self.parts())
