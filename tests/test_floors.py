@@ -15,8 +15,9 @@ src.figures.*  src.pictures
 src.config  src.runs
 src.resume  src.data.dataset
 src.data.bundled  src.data.idx  src.data.streamed  src.data.scenes
-src.data.prepared
-src.data.download
+src.data.augment  src.data.decode
+src.data.prepared  src.data.mask_folder  src.data.pictures
+src.data.download  src.data.pets
 src.data.sources  src.data.pipeline
 src.models.arithmetic  src.models.reference  src.models.bitmaps
 src.models.costs  src.models.receptive_field

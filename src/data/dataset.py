@@ -19,6 +19,8 @@ Value = TypeVar("Value")
 
 # Takes indices `[batch]`; returns uint8 images `[batch, height, width, channels]`, their targets.
 Reader = Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
+# Takes indices `[batch]` and positions `[batch]`: how many examples the run has seen before each.
+TrainingReader = Callable[["tf.Tensor", "tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
 
 
 class DataError(UserError):
@@ -32,12 +34,16 @@ class Examples(Protocol):
     def image_shape(self) -> tuple[int | None, int | None, int]:
         """Height, width and channels; None for a side that differs from picture to picture."""
 
+    @property
+    def training_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of what `training_reader` reads."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, examples: slice | np.ndarray) -> Examples: ...
 
     def arrays(self) -> Split:
-        """The examples in memory."""
+        """The examples in memory; of different sizes, all resized to the training size."""
 
     def parts(self) -> Iterator[Split]:
         """The examples in their order, some at a time in memory."""
@@ -45,8 +51,11 @@ class Examples(Protocol):
     def reader(self) -> Reader:
         """Returns what reads the examples of given indices inside a TensorFlow graph."""
 
+    def training_reader(self, seed: int) -> TrainingReader:
+        """Returns what reads and augments examples; its chances follow from seed and position."""
+
     def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of each class, and non-void pixels of all masks that hold it; int64."""
+        """Pixels of each class, and pixels of a class in all masks that hold it (`counts_of`)."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,11 @@ class Split:
         height, width, channels = self.images.shape[1:]
         return height, width, channels
 
+    @property
+    def training_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return self.image_shape
+
     def arrays(self) -> Split:
         """The examples in memory."""
         return self
@@ -88,15 +102,14 @@ class Split:
         images, targets = tf.constant(self.images), tf.constant(self.targets)
         return lambda indices: (tf.gather(images, indices), tf.gather(targets, indices))
 
-    def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of each class, and non-void pixels of the masks that hold it, int64 `[classes]`.
+    def training_reader(self, seed: int) -> TrainingReader:
+        """Returns the same for training, which changes nothing about the examples."""
+        read = self.reader()
+        return lambda indices, positions: read(indices)
 
-        Args:
-            classes: number of classes; a label from there on is void.
-        """
-        rows = [np.bincount(mask.ravel(), minlength=classes)[:classes] for mask in self.targets]
-        counts = np.array(rows, np.int64).reshape(-1, classes)
-        return counts.sum(axis=0), (counts > 0).T @ counts.sum(axis=1)
+    def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of each class, and pixels of a class in all masks that hold it (`counts_of`)."""
+        return counts_of(np.array([label_counts(mask)[:classes] for mask in self.targets]))
 
 
 class Lazily(Mapping[str, Value]):
@@ -151,6 +164,17 @@ class DataSet:
     colours: tuple[tuple[int, int, int], ...] | None = None
     notice: str | None = None
 
+    @property
+    def image_shape(self) -> tuple[int | None, int | None, int]:
+        """Height, width and channels of all that a model meets; None for a side that differs."""
+        shapes = {split.image_shape for split in self.splits.values()}
+        height, width, channels = (
+            sizes.pop() if len(sizes) == 1 else None
+            for sizes in map(set, zip(self.splits["train"].training_shape, *shapes, strict=True))
+        )
+        assert channels
+        return height, width, channels
+
     def read(self) -> None:
         """Reads and checks every split, which otherwise waits until it is asked for.
 
@@ -165,6 +189,24 @@ class DataSet:
         """SHA-256 of the digests of all splits; reads those that have not been read yet."""
         lines = (f"{split} {digest}\n" for split, digest in self.digests.items())
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def label_counts(mask: np.ndarray) -> np.ndarray:
+    """How many pixels of a uint8 mask have each label, int64 `[256]`."""
+    return np.bincount(mask.ravel(), minlength=256)
+
+
+def counts_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Adds up what median frequency balancing needs (Eigen and Fergus 2015, section 6.3.2).
+
+    Args:
+        counts: pixels of each class in each mask, int64 `[masks, classes]`; void counts nowhere.
+
+    Returns:
+        Pixels of each class, and the pixels of any class in the masks that hold it; both int64
+        `[classes]`. Their ratio is a class' frequency.
+    """
+    return counts.sum(axis=0), (counts > 0).T @ counts.sum(axis=1)
 
 
 def digest_of(examples: Examples) -> str:

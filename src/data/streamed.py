@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from src import quiet
-from src.data.dataset import DataError, Reader, Split
+from src.data.dataset import DataError, Reader, Split, TrainingReader
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -141,10 +141,21 @@ class Streamed:
         except tf.errors.OpError as error:
             raise _unreadable(self.origin, error) from error
 
+    @property
+    def training_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return self.image_shape
+
+    def training_reader(self, seed: int) -> TrainingReader:
+        """Returns the same for training, which changes nothing about the examples."""
+        read = self.reader()
+        return lambda indices, positions: read(indices)
+
     def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """As `Split.class_counts`, part by part."""
-        pixels, where = zip(*(part.class_counts(classes) for part in self.parts()), strict=True)
-        return sum(pixels), sum(where)
+        counts = np.array([part.class_counts(classes) for part in self.parts()])
+        pixels, where = counts.sum(axis=0)
+        return pixels, where
 
     def arrays(self) -> Split:
         """The examples in memory."""

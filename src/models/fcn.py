@@ -23,9 +23,7 @@ from src.models.initializers import Bilinear
 from src.models.layers import CropLike2D, MaxUnpool2D
 
 
-def build_fcn(
-    model: config.Fcn, input_shape: tuple[int | None, int | None, int], classes: int
-) -> keras.Model:
+def build_fcn(model: config.Fcn, input_shape: config.Shape, classes: int) -> keras.Model:
     """Builds the network; its output is one logit a class for each pixel of the input.
 
     The names of the layers do not depend on the size of the pictures, and those that two strides

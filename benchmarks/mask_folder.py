@@ -1,0 +1,126 @@
+"""Times an epoch on a folder of street-like pictures, and how much of it the network takes.
+
+    python -m benchmarks.mask_folder [words of src.train]
+
+Writes pictures of 360x480 pixels with 11 classes and a void border, in CamVid's numbers and layout,
+to a temporary folder, and trains the first epoch of `experiment=street` on them, first as
+`src.train` does and then on one batch over and over, which costs the input nothing. Prints a line
+of JSON: seconds to check the folder, seconds an epoch of each, the network's share, and the most
+memory that the process has taken, in MiB.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES, VOID = 11, 11
+PICTURES = {"train": 367, "val": 101, "test": 233}
+
+
+def write(folder: Path, pictures: dict[str, int], height: int, width: int, seed: int = 0) -> None:
+    """Writes `<split>/<number>.png` and `<split>annot/<number>.png`.
+
+    A scene is sky over buildings over road; the other classes are boxes on it, smaller the rarer
+    they are. Every class has a colour of its own, to which noise is added; edges are void.
+
+    Args:
+        folder: where to.
+        pictures: how many of each split.
+        height: in pixels.
+        width: in pixels.
+        seed: of everything.
+    """
+    colours = np.random.default_rng(seed).integers(40, 216, (CLASSES + 1, 3))
+    for number, (split, count) in enumerate(pictures.items()):
+        random = np.random.default_rng([seed, number])
+        for kind in (split, f"{split}annot"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            mask = _scene(height, width, random)
+            image = colours[mask] + random.normal(0, 25, (height, width, 3))
+            image = np.clip(image, 0, 255).astype(np.uint8)
+            name = f"{index:04d}.png"
+            Image.fromarray(image).save(folder / split / name, compress_level=1)
+            Image.fromarray(mask).save(folder / f"{split}annot" / name)
+
+
+def _scene(height: int, width: int, random: np.random.Generator) -> np.ndarray:
+    mask = np.empty((height, width), np.uint8)
+    horizon, kerb = (int(height * random.uniform(*at)) for at in ((0.2, 0.4), (0.5, 0.7)))
+    mask[:horizon], mask[horizon:kerb], mask[kerb:] = 0, 1, 3
+    for label in range(2, CLASSES):
+        # Rarer and smaller the higher the label.
+        if random.random() < 1.2 - label / 15:
+            h, w = (max(2, int(side * random.uniform(0.5, 1.5) / label)) for side in mask.shape)
+            top, left = random.integers(0, [height - h + 1, width - w + 1])
+            mask[top : top + h, left : left + w] = label
+    edges = np.zeros(mask.shape, bool)
+    edges[1:] |= mask[1:] != mask[:-1]
+    edges[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    mask[edges] = VOID
+    return mask
+
+
+def main() -> None:
+    """Writes the folder, trains and prints."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), PICTURES, 360, 480)
+        print(json.dumps(_measure(sys.argv[1:], folder)))
+
+
+def _measure(words: list[str], folder: str) -> dict[str, float]:
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from src import cli, config, quiet
+    from src.data import sources
+
+    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+        composed = compose("train", ["experiment=street", f"data.dir={folder}", *words])
+    values = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(values, dict)
+    settings = config.parse(
+        config.Train, {key: values[key] for key in ("model", "data", "optimizer", "trainer")}
+    )
+    begun = time.perf_counter()
+    data = sources.load(settings.data)
+    measured = {"check_seconds": time.perf_counter() - begun}
+    quiet.tensorflow()
+    from src import experiment
+    from src.data import pipeline
+    from src.training import optimizers
+    from src.training.plan import Plan
+
+    settings = experiment.resolved(settings)
+    run = experiment.Experiment(settings, Path(folder) / "run", data)
+    train = data.splits["train"]
+    plan = Plan.of(settings.trainer, len(train))
+    batches = pipeline.training_batches(
+        train, run.task.pair, plan.batch_size, 0, 0, 2 * plan.steps_per_epoch
+    )
+    contenders = {"epoch": batches, "network": batches.take(1).cache().repeat()}
+    run.model.compile(
+        optimizers.build(settings.optimizer, plan.steps, plan.steps_per_epoch),
+        loss=run.task.loss,
+        metrics=[run.task.scores],
+    )
+    run.model.fit(contenders["network"], steps_per_epoch=2, verbose=0)  # Traces and compiles.
+    for name, contender in contenders.items():
+        begun = time.perf_counter()
+        run.model.fit(contender, steps_per_epoch=plan.steps_per_epoch, verbose=0)
+        measured[f"{name}_seconds"] = time.perf_counter() - begun
+    measured["network_share"] = measured["network_seconds"] / measured["epoch_seconds"]
+    measured["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {name: round(value, 3) for name, value in measured.items()}
+
+
+if __name__ == "__main__":
+    main()

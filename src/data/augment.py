@@ -1,0 +1,122 @@
+"""What training makes of a picture and its mask: a window of one size, mirrored, enlarged.
+
+Every chance follows from the seed and from the position of the example in the run alone, so that a
+run that is resumed sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+BLACK = 0  # As the padding of a convolution.
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Cuts a window out of a picture and resizes it to the size of the training pictures.
+
+    Attributes:
+        height: of the training pictures, in pixels.
+        width: likewise.
+        fit: what the window measures before it is scaled: the training pictures' size (`crop`) or
+            the whole picture (`resize`).
+        flip: whether half of the pictures are mirrored left to right.
+        scale: interval of the factor of enlargement, by which the window shrinks.
+        void: label of what lies outside of the picture; None if nothing ever does.
+    """
+
+    height: int
+    width: int
+    fit: Literal["crop", "resize"]
+    flip: bool
+    scale: tuple[float, float]
+    void: int | None
+
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, seed: int, position: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Augments one example.
+
+        Args:
+            image: uint8 `[h, w, channels]`.
+            mask: uint8 `[h, w]`.
+            seed: the run's.
+            position: how many examples the run has seen before.
+
+        Returns:
+            uint8 `[height, width, channels]` and uint8 `[height, width]`.
+        """
+        factor, down, across, side = _uniform(seed, position)
+        smallest, largest = self.scale
+        size = self.window(mask.shape, smallest + (largest - smallest) * factor)
+        corner = [
+            _between(min(0, room), max(0, room), chance)
+            for room, chance in zip(np.subtract(mask.shape, size), (down, across), strict=True)
+        ]
+        image, mask = cut(image, corner, size, BLACK), cut(mask, corner, size, self.void or 0)
+        if self.flip and side < 0.5:
+            image, mask = image[:, ::-1], mask[:, ::-1]
+        return resize(image, mask, self.height, self.width)
+
+    def window(self, size: tuple[int, ...], factor: float) -> tuple[int, int]:
+        """Height and width that are cut out of a picture of a size, to be enlarged by a factor."""
+        height, width = (self.height, self.width) if self.fit == "crop" else size
+        return max(1, round(height / factor)), max(1, round(width / factor))
+
+    def pads(self, size: tuple[int, ...]) -> bool:
+        """Whether a window may reach beyond a picture of a size."""
+        return bool(np.any(np.greater(self.window(size, self.scale[0]), size)))
+
+
+def cut(array: np.ndarray, corner: list[int], size: tuple[int, int], outside: int) -> np.ndarray:
+    """Cuts out a window `[height, width, ...]`, which may reach beyond the array.
+
+    Args:
+        array: `[h, w, ...]`.
+        corner: row and column of the window's first pixel, negative outside of the array.
+        size: height and width of the window.
+        outside: what the window holds there.
+    """
+    before = [max(0, -begin) for begin in corner]
+    inside = array[
+        tuple(
+            slice(max(0, begin), max(0, begin + length))
+            for begin, length in zip(corner, size, strict=True)
+        )
+    ]
+    if inside.shape[:2] == size:
+        return inside
+    window = np.full((*size, *array.shape[2:]), outside, array.dtype)
+    height, width = inside.shape[:2]
+    window[before[0] : before[0] + height, before[1] : before[1] + width] = inside
+    return window
+
+
+def resize(
+    image: np.ndarray, mask: np.ndarray, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resizes an image by bilinear interpolation, its mask to the label of the nearest pixel."""
+    if mask.shape == (height, width):
+        return image, mask
+    filters = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
+    resized = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(array)).resize((width, height), filter_))
+        for array, filter_ in zip((image, mask), filters, strict=True)
+    ]
+    return resized[0], resized[1]
+
+
+def _uniform(seed: int, position: int) -> list[float]:
+    """Four uniform numbers in [0, 1) that belong to this seed and position."""
+    # A generator that counts: its key chooses the stream, of which the first numbers are taken.
+    stream = np.random.Generator(np.random.Philox(key=[seed, position]))
+    return stream.random(4).tolist()
+
+
+def _between(least: int, most: int, chance: float) -> int:
+    """An integer from `least` to `most`, each as likely."""
+    return least + int(chance * (most - least + 1))
