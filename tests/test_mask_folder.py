@@ -1,0 +1,136 @@
+"""Folders of images and masks: which belong together, and what is wrong told in one line."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.data.dataset import DataError
+from src.data.mask_folder import find
+from tests import test_command_line
+from tests.mask_folders import write
+
+USUAL = "{split}/*", "{split}annot/*"
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def every(*patterns):
+    return [p.replace("{split}", split) for p in patterns for split in ("train", "val", "test")]
+
+
+def keys(folder, images, masks):
+    return [pair.key for pair in find(folder, images, masks)["val"]]
+
+
+def test_the_usual_layout_is_found_in_the_order_of_the_names(tmp_path):
+    touch(tmp_path, *every("{split}/b.png", "{split}/a.v1.JPG", "{split}/c.jpeg"))
+    touch(tmp_path, *every("{split}annot/c.png", "{split}annot/b.png", "{split}annot/a.v1.png"))
+    # What else lies about: notes of other programs, and another picture's thumbnail.
+    touch(tmp_path, *every("{split}/.DS_Store", "{split}/._b.png", "{split}/Thumbs.db"))
+    found = find(tmp_path, *USUAL)
+    assert list(found) == ["train", "val", "test"]
+    assert [pair.key for pair in found["test"]] == ["a.v1", "b", "c"]
+    assert found["train"][0].image == tmp_path / "train" / "a.v1.JPG"
+    assert found["train"][0].mask == tmp_path / "trainannot" / "a.v1.png"
+
+
+def test_other_layouts_are_patterns(tmp_path):
+    touch(tmp_path, *every("{split}/images/1.png", "{split}/labels/1.png"))
+    assert keys(tmp_path, "{split}/images/*", "{split}/labels/*") == ["1"]
+    touch(tmp_path, *every("i/{split}/ulm/ulm_0_i.png", "m/{split}/ulm/ulm_0_m.png"))
+    touch(tmp_path, *every("m/{split}/ulm/ulm_0_colour.png"))
+    assert keys(tmp_path, "i/{split}/*/*_i", "m/{split}/*/*_m") == ["ulm/ulm_0"]
+    touch(tmp_path, *every("both/{split}/x.png", "both/{split}/x_mask.png"))
+    assert keys(tmp_path, "both/{split}/*", "both/{split}/*_mask") == ["x"]
+    touch(tmp_path, *every("[a]/{split}/x.png", "[b]/{split}/x.png"))
+    assert keys(tmp_path, "[a]/{split}/*", "[b]/{split}/*") == ["x"]
+
+
+def test_two_images_of_one_name_are_refused(tmp_path):
+    touch(tmp_path, *every("{split}/a.png", "{split}/a.jpg", "{split}annot/a.png"))
+    with pytest.raises(DataError, match=r"a\.png: expected one file .*; received .*a\.jpg too"):
+        find(tmp_path, *USUAL)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """Six training pictures of 40x60 pixels; three classes."""
+    return write(tmp_path_factory.mktemp("masks") / "data", [(40, 60)])
+
+
+def broken(name, change):
+    return lambda data: (data / name).write_bytes(change((data / name).read_bytes()))
+
+
+def repainted(name, array):
+    return lambda data: Image.fromarray(array).save(data / name)
+
+
+def unchanged(data):
+    del data
+
+
+MASK = np.zeros((40, 60), np.uint8)
+# what happens to the folder, more words, what the line must say
+MISTAKES = [
+    (unchanged, "data.dir=null", "expected data.dir=, a folder of images and masks; received none"),
+    (unchanged, "data.dir=nowhere", "expected data.dir as a folder .*; received /.*/nowhere"),
+    (
+        lambda data: shutil.rmtree(data / "test"),
+        "",
+        r"for each of train, val and test; received no /.*data/test/\* ",
+    ),
+    (
+        lambda data: (data / "valannot/01.png").unlink(),
+        "",
+        r"/data/val/01.png: expected a mask /.*/data/valannot/01\.png; received none",
+    ),
+    (
+        lambda data: (data / "train/02.png").unlink(),
+        "",
+        r"/data/trainannot/02.png: expected an image /.*/data/train/02; received none",
+    ),
+    (broken("train/03.png", lambda d: d[:-60]), "", "train/03.png: expected a whole picture; rec"),
+    (broken("train/03.png", lambda d: b""), "", "train/03.png: expected a picture; received anot"),
+    (broken("testannot/03.png", lambda d: d[:-30]), "", "testannot/03.png: expected a whole pict"),
+    (broken("val/00.png", lambda d: b"GIF"), "", "val/00.png: expected a picture; received anoth"),
+    (repainted("valannot/00.png", MASK[1:]), "", "valannot/00.png: expected 40x60 .*; .* 39x60"),
+    (repainted("valannot/00.png", MASK + 3), "", "valannot/00.png: .* 0 to 2; received label 3"),
+    (unchanged, "data.void=11 data.classes=2", "00.png: .* 0 to 1 or 11 for void; .* label 2"),
+    (repainted("trainannot/04.png", np.dstack([MASK] * 3)), "", "04.png: .* PNG of 8-bit RGB"),
+    (
+        lambda data: write(data / "x", [(40, 60), (40, 61)]) and unchanged(data),
+        "data.dir=data/x",
+        "train/01.png: expected 40x60 pixels like the first training picture, .* received 40x61",
+    ),
+    (unchanged, "data.height=48 data.width=48", "train/00.png: expected at least 48x48 .* 40x60"),
+    (
+        unchanged,
+        "data.height=32 data.width=32 data.scale=[0.5,1]",
+        "train/00.png: expected at least 64x64 pixels .* or a void label .*; received 40x60",
+    ),
+    (
+        lambda data: (data / "train/05.png").unlink() or (data / "train/05.png").mkdir(),
+        "",
+        "train/05.png: expected to read it; received Is a directory",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "words", "line"), MISTAKES, ids=[m[2] for m in MISTAKES])
+def test_a_mistake_is_answered_in_one_line(sample, tmp_path, change, words, line):
+    shutil.copytree(sample, tmp_path / "data")
+    change(tmp_path / "data")
+    usual = "model=fcn data=mask_folder data.dir=data data.classes=3"
+    ended = test_command_line.run("src.train", f"{usual} {words}".split(), tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert re.fullmatch(r"error: [^\n]+\n", ended.stderr), ended.stderr
+    assert re.search(line, ended.stderr), ended.stderr
+    assert not (tmp_path / "outputs").exists()
