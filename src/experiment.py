@@ -192,7 +192,8 @@ class Experiment:
         earlier = runs.read_results(self.folder).get("seconds", 0.0)
         self._record(rows, "running", earlier)
         begun = time.perf_counter()
-        with logging_redirect_tqdm([output.log]), saver.heeding_signals():
+        redirected = logging_redirect_tqdm([output.log])
+        with redirected, saver.heeding_signals(), pipeline.telling_errors():
             finished = self._fit(plan, step, saver, watchers)
         seconds = earlier + time.perf_counter() - begun
         self._record(rows, "finished" if finished else "interrupted", round(seconds, 3))
@@ -324,7 +325,7 @@ class Experiment:
         part = self.data.splits[split]
         batches = pipeline.evaluation_batches(part, self.task.pair)
         examples, inputs = self._examples(split)
-        with self.model.averaged():
+        with self.model.averaged(), pipeline.telling_errors():
             metrics, targets, outputs = evaluate(self.model, batches, self.task.reviews)
             pictures, by_class = self.task.tally(), self.task.by_class()
             pictures |= self.task.sketch(examples, self.model.predict_on_batch(inputs))

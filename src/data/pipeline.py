@@ -8,11 +8,13 @@ scaled to [0, 1].
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import tensorflow as tf
 
-from src.data.dataset import Examples, Split
+from src.data.dataset import DataError, Examples, Split
 
 Pair = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -75,6 +77,21 @@ def evaluation_batches(split: Examples, pair: Pair) -> tf.data.Dataset:
 def inputs(examples: Split, pair: Pair) -> tf.Tensor:
     """The model's input for a few examples, all at once."""
     return pair(_scaled(tf.constant(examples.images)), tf.constant(examples.targets))[0]
+
+
+@contextmanager
+def telling_errors() -> Iterator[None]:
+    """Raises what a reader has raised in a graph, which TensorFlow hands on as pages of text.
+
+    Raises:
+        DataError: an example could not be read.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if told := re.search("DataError: (.+)", error.message):
+            raise DataError(told[1]) from error
+        raise
 
 
 def _scaled(images: tf.Tensor) -> tf.Tensor:
