@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from PIL import Image
 from src.data.dataset import DataError
 from src.data.mask_folder import find
 from tests import test_command_line
+from tests.commands import read, run, start
 from tests.mask_folders import write
+from tests.test_resume import assert_equal, stop_after
 
 USUAL = "{split}/*", "{split}annot/*"
 
@@ -134,3 +137,33 @@ def test_a_mistake_is_answered_in_one_line(sample, tmp_path, change, words, line
     assert re.fullmatch(r"error: [^\n]+\n", ended.stderr), ended.stderr
     assert re.search(line, ended.stderr), ended.stderr
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_run_that_was_stopped_ends_as_if_left_alone_and_is_evaluated(sample, tmp_path):
+    words = (
+        f"model=fcn model.filters=2 data=mask_folder data.dir={sample} data.classes=3 "
+        "data.names=[a,b,c] data.scale=[1,2] trainer.batch_size=2 trainer.epochs=4 "
+        "trainer.checkpoint_every=1 trainer.precision=float32 trainer.pictures=2"
+    )
+    run("src.train", f"{words} run_dir=alone", tmp_path)
+    process = start("src.train", f"{words} run_dir=stopped", tmp_path)
+    stopped = stop_after(process, tmp_path / "stopped", 0, signal.SIGTERM)
+    assert stopped in (75, 0)
+    # Whether pictures are kept or decoded again makes no difference.
+    run("src.train", "resume=stopped ++data.memory_budget=1", tmp_path)
+    assert_equal(tmp_path / "alone", tmp_path / "stopped")
+    other = write(tmp_path / "other", [(48, 36)])
+    words = f"run=alone split=val data=mask_folder data.dir={other} data.classes=3"
+    run("src.eval", words, tmp_path)
+    found = read(tmp_path / "alone" / "results.json")
+    assert set(found["metrics"]) == {"train", "val", "test"}
+    assert "best-val-mask_folder" in found["evaluations"]
+
+
+def test_a_folder_that_changed_is_not_what_the_run_was_trained_on(sample, tmp_path):
+    shutil.copytree(sample, tmp_path / "data")
+    words = "model=fcn model.filters=2 data=mask_folder data.dir=data data.classes=3"
+    run("src.train", f"{words} trainer.batch_size=2 trainer.steps=1 run_dir=run", tmp_path)
+    repainted("train/01.png", np.zeros((40, 60, 3), np.uint8))(tmp_path / "data")
+    _, err = run("src.train", "resume=run trainer.steps=2", tmp_path, status=2)
+    assert "expected the run's own data" in err
