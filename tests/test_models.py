@@ -5,9 +5,15 @@ import numpy as np
 import pytest
 
 from src import config
-from src.models.autoencoder import build_autoencoder
+from src.models.autoencoder import build_autoencoder, silu
 from src.models.bitmaps import codes
-from src.models.lenet import EuclideanRbf, SparseConv2D, build_lenet5, build_lenet_mnist
+from src.models.lenet import (
+    EuclideanRbf,
+    SparseConv2D,
+    WholeConv2D,
+    build_lenet5,
+    build_lenet_mnist,
+)
 
 DIGIT = (28, 28, 1)
 
@@ -131,3 +137,22 @@ def test_the_autoencoder_returns_a_picture_of_its_inputs_shape(decoder, shape):
 def test_an_autoencoder_of_sizes_that_4_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="that 4 divides"):
         build_autoencoder(config.Autoencoder(name="autoencoder"), (30, 28, 1))
+
+
+def test_a_whole_convolution_is_the_convolution_and_keeps_its_weights_shape():
+    x = np.random.default_rng(0).standard_normal((2, 4, 3, 5), np.float32)
+    whole, plain = WholeConv2D(7, (4, 3)), keras.layers.Conv2D(7, (4, 3))
+    plain.build(x.shape)
+    whole.build(x.shape)
+    whole.set_weights(plain.get_weights())
+    np.testing.assert_allclose(whole(x), plain(x), rtol=1e-4, atol=1e-5)
+    assert whole.compute_output_shape(x.shape) == (2, 1, 1, 7)
+    with pytest.raises(ValueError, match=r"expected an input of \(4, 3\).*received \(5, 3\)"):
+        whole(np.zeros((2, 5, 3, 5), np.float32))
+
+
+def test_the_activation_of_the_autoencoder_is_x_times_its_sigmoid():
+    x = np.array([-80, -2, -1e-3, 0, 0.5, 3, 80], np.float32)
+    np.testing.assert_allclose(silu(x), x / (1 + np.exp(-x.astype(float))), rtol=1e-5, atol=1e-6)
+    half = keras.ops.cast(x, "bfloat16")
+    assert keras.backend.standardize_dtype(silu(half).dtype) == "bfloat16"

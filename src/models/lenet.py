@@ -6,6 +6,8 @@ Both builders return logits for images `[batch, height, width, 1]` in [0, 1].
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -102,6 +104,32 @@ class SparseConv2D(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("deconv")
+class WholeConv2D(layers.Conv2D):
+    """A VALID convolution whose kernel is as large as its input: a matrix product, done as one.
+
+    Shapes: `[batch, height, width, inputs]` with a kernel of height x width to
+    `[batch, 1, 1, outputs]`.
+    """
+
+    def convolution_op(
+        self, inputs: keras.KerasTensor, kernel: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """Multiplies every input with the whole kernel.
+
+        Raises:
+            ValueError: the input is of another size than the kernel.
+        """
+        if tuple(inputs.shape[1:3]) != self.kernel_size:
+            raise ValueError(
+                f"expected an input of {self.kernel_size}, the kernel's size; "
+                f"received {tuple(inputs.shape[1:3])}"
+            )
+        rows = ops.reshape(inputs, (-1, math.prod(inputs.shape[1:])))
+        outputs = ops.matmul(rows, ops.reshape(kernel, (-1, self.filters)))
+        return ops.reshape(outputs, (-1, 1, 1, self.filters))
+
+
+@keras.saving.register_keras_serializable("deconv")
 class EuclideanRbf(layers.Layer):
     """Euclidean radial basis functions with fixed centres (equation 7), negated to be logits.
 
@@ -161,7 +189,7 @@ def build_lenet5(
     x = subsampled(squashed(layers.Conv2D(6, 5, name="c1")(x)), "s2")
     c3 = SparseConv2D(C3_TABLE, name="c3") if sparse else layers.Conv2D(16, 5, name="c3")
     x = subsampled(squashed(c3(x)), "s4")
-    x = squashed(layers.Conv2D(120, 5, name="c5")(x))
+    x = squashed(WholeConv2D(120, 5, name="c5")(x))
     x = squashed(layers.Dense(84, name="f6")(layers.Flatten(name="flatten")(x)))
     if output == "rbf":
         logits = EuclideanRbf(bitmaps.codes(), dtype="float32", name="output")(x)

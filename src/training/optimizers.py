@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from src import config
@@ -64,6 +65,34 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return dict(self.settings)
 
 
+@keras.saving.register_keras_serializable("deconv")
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam (Kingma and Ba 2015, algorithm 1 in the form of section 2) in one pass a weight.
+
+    Keras writes the update as a dozen operations, each of which reads and writes the whole weight;
+    TensorFlow has the same update as one.
+    """
+
+    def update_step(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        """Updates a weight and its two moments."""
+        index = self._get_variable_index(variable)
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=ops.power(self.beta_1, step),
+            beta2_power=ops.power(self.beta_2, step),
+            lr=ops.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=ops.cast(gradient, variable.dtype),
+        )
+
+
 def build(
     optimizer: config.Optimizer, total_steps: int, steps_per_epoch: int
 ) -> keras.optimizers.Optimizer:
@@ -83,5 +112,5 @@ def build(
         )
     decay = optimizer.weight_decay or None
     if optimizer.name == "adam":
-        return keras.optimizers.Adam(rate, weight_decay=decay)
+        return Adam(rate, weight_decay=decay)
     return keras.optimizers.SGD(rate, momentum=optimizer.momentum, weight_decay=decay)
