@@ -289,11 +289,13 @@ class LeNetMnist(_Section):
     """The wide 28x28 form of LeNet: 32@5x5, 64@5x5, 512, with dropout.
 
     Attributes:
+        filters: feature maps of the first convolution; the second has twice as many.
         dropout: fraction of the 512 units that is dropped.
         l2: weight decay on the kernels, TensorFlow 1's convention `l2 / 2 * |w|^2`.
     """
 
     name: Literal["lenet_mnist"]
+    filters: Annotated[int, Field(ge=1, le=1024)] = 32
     dropout: Fraction = 0.5
     l2: Annotated[float, Field(ge=0, le=1)] = 0.0
 
@@ -440,6 +442,8 @@ class Trainer(_Section):
             which the run ends; null to run to the end.
         class_weights: of the pixels in the loss of a segmentation: `median_frequency`, so that a
             rare class weighs as much as a common one (Eigen and Fergus 2015); null for equal ones.
+        label_smoothing: what part of a label's weight in the loss is spread evenly over all classes
+            (Szegedy et al. 2016, section 7); for models that give an image one class.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
@@ -452,6 +456,7 @@ class Trainer(_Section):
     ema: Fraction | None = None
     patience: Positive | None = None
     class_weights: Literal["median_frequency"] | None = None
+    label_smoothing: Fraction = 0.0
 
 
 class Train(_Section):
@@ -491,6 +496,12 @@ class Train(_Section):
             raise ValueError(
                 "expected data with one label an image (data=mnist, fashion_mnist or mnist_5k) "
                 f"for model={model.name}; received data={data.name}"
+            )
+        if self.trainer.label_smoothing and not isinstance(model, LeNet5 | LeNetMnist):
+            raise ValueError(
+                "expected trainer.label_smoothing=0 for a model that gives an image no class; "
+                f"received trainer.label_smoothing={self.trainer.label_smoothing} "
+                f"with model={model.name}"
             )
         if isinstance(model, Autoencoder) and isinstance(data, PictureData):
             raise ValueError(

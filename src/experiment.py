@@ -127,7 +127,8 @@ class Experiment:
         self.folder = folder
         self.data = data
         self.class_weights = self._weigh_classes() if settings.trainer.class_weights else None
-        self.task = for_model(settings.model.name, data, self.class_weights)
+        smoothing = settings.trainer.label_smoothing
+        self.task = for_model(settings.model.name, data, self.class_weights, smoothing)
         shape = settings.data.image_shape
         if None in shape:
             shape = data.image_shape

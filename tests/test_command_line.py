@@ -46,6 +46,8 @@ TRAIN = [
     ("model.latent=0", "model.latent: .*1; received 0"),
     ("model.decoder=unet", "model.decoder: .*'average_unpool'; received 'unet'"),
     ("model=lenet_mnist model.dropout=1", "model.dropout: .*1; received 1"),
+    ("trainer.label_smoothing=0.1", "trainer.label_smoothing=0 .*received .*model=autoencoder"),
+    ("model=lenet5 trainer.label_smoothing=1", "trainer.label_smoothing: .*1; received 1"),
     ("model=lenet5 model.output=svm", "model.output: .*'rbf'; received 'svm'"),
     ("model=fcn data=mnist", "data=scenes, .* for model=fcn; received data=mnist"),
     ("model=fcn model.stride=4", "model.stride: expected 32, 16 or 8; received 4"),

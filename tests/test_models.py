@@ -156,3 +156,13 @@ def test_the_activation_of_the_autoencoder_is_x_times_its_sigmoid():
     np.testing.assert_allclose(silu(x), x / (1 + np.exp(-x.astype(float))), rtol=1e-5, atol=1e-6)
     half = keras.ops.cast(x, "bfloat16")
     assert keras.backend.standardize_dtype(silu(half).dtype) == "bfloat16"
+
+
+def test_half_the_filters_of_the_wide_form_counted_by_hand():
+    model = build_lenet_mnist(config.LeNetMnist(name="lenet_mnist", filters=16), DIGIT, 10)
+    assert parameters(model) == {
+        "conv1": 416,  # (5*5 + 1) * 16
+        "conv2": 12_832,  # (5*5*16 + 1) * 32
+        "fc1": 803_328,  # (7*7*32 + 1) * 512
+        "output": 5_130,
+    }

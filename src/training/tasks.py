@@ -13,6 +13,7 @@ from typing import Literal
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from src import figures
 from src.data.dataset import DataSet, Examples, Split
@@ -21,6 +22,25 @@ from src.training import baselines, losses, metrics
 Pictures = dict[str, np.ndarray]
 
 _MISTAKES = 24
+
+
+class SmoothedCrossEntropy(keras.losses.Loss):
+    """Softmax cross entropy in nats with label smoothing (Szegedy et al. 2016, section 7).
+
+    Args:
+        smoothing: the part of a label's weight that is spread evenly over all classes.
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__(name="smoothed_cross_entropy")
+        self.smoothing = smoothing
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        """Labels `[batch]` against logits `[batch, classes]`."""
+        truth = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1])
+        return keras.losses.categorical_crossentropy(
+            truth, y_pred, from_logits=True, label_smoothing=self.smoothing
+        )
 
 
 class Task(ABC):
@@ -86,9 +106,16 @@ class Classify(Task):
     mode: Literal["max", "min"] = "max"
     reviews = True
 
-    def __init__(self, data: DataSet) -> None:
+    def __init__(self, data: DataSet, label_smoothing: float = 0.0) -> None:
         super().__init__(data)
+        self.label_smoothing = label_smoothing
         self.scores = metrics.ConfusionMatrix(len(data.classes), metrics.accuracy)
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        """Softmax cross entropy in nats, the mean over the examples, smoothed if asked."""
+        smoothing = self.label_smoothing
+        return SmoothedCrossEntropy(smoothing) if smoothing else super().loss
 
     def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
         """Nothing: ten labels are no picture."""
@@ -196,14 +223,21 @@ class Segment(Task):
         return {"class_iou": {name: None if math.isnan(v) else v for name, v in named}}
 
 
-def for_model(name: str, data: DataSet, class_weights: Sequence[float] | None = None) -> Task:
+def for_model(
+    name: str,
+    data: DataSet,
+    class_weights: Sequence[float] | None = None,
+    label_smoothing: float = 0.0,
+) -> Task:
     """The task that a model of this name is built for.
 
     Args:
         name: the model's registered name.
         data: the data set.
         class_weights: of each class in the loss of a segmentation; None for 1.
+        label_smoothing: part of a label's weight in the loss of a classification that is spread
+            over all classes.
     """
     if name == "fcn":
         return Segment(data, class_weights)
-    return (Reconstruct if name == "autoencoder" else Classify)(data)
+    return Reconstruct(data) if name == "autoencoder" else Classify(data, label_smoothing)

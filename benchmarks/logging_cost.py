@@ -1,0 +1,131 @@
+"""Times an epoch with and without all that is written beside it.
+
+    python -m benchmarks.logging_cost [rounds] [model ...]
+
+With: the line and the curves of the epoch, histograms of the weights, pictures, the checkpoint.
+Without them: training and validation alone. Both in one process, taking turns; one epoch warms up
+and three count. Prints for each model the seconds of an epoch without, what it takes more with,
+and of that what each part took at the epoch's end.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import hydra
+import keras
+from omegaconf import OmegaConf
+
+from src import config, experiment
+from src.cli import CONFIGS
+from src.data import sources
+from src.data.dataset import DataSet
+from src.training import callbacks
+from src.training.plan import Plan
+
+EPOCHS = 4
+
+
+class _Clock(keras.callbacks.Callback):
+    """The moments at which epochs begin, and at which the training ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        self.moments.append(time.perf_counter())
+
+    def on_train_end(self, logs: object = None) -> None:
+        self.moments.append(time.perf_counter())
+
+    @property
+    def seconds(self) -> list[float]:
+        """Seconds of each epoch but the first."""
+        return [b - a for a, b in zip(self.moments[1:], self.moments[2:], strict=False)]
+
+
+class _Timed(keras.callbacks.Callback):
+    """Another callback, and what its ends of epochs take."""
+
+    def __init__(self, inner: keras.callbacks.Callback) -> None:
+        super().__init__()
+        self.inner, self.seconds = inner, [0.0]
+        for event in ("on_epoch_begin", "on_train_batch_end", "on_train_end"):
+            setattr(self, event, getattr(inner, event))
+        for event in ("on_test_begin", "on_test_end"):
+            setattr(self, event, getattr(inner, event))
+
+    def set_model(self, model: keras.Model) -> None:
+        self.inner.set_model(model)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        begun = time.perf_counter()
+        self.inner.on_epoch_end(epoch, logs)
+        self.seconds.append(time.perf_counter() - begun)
+
+
+class _Observed(experiment.Experiment):
+    """An experiment with a clock, and with or without what it writes."""
+
+    def __init__(self, settings: config.Train, folder: Path, data: DataSet, writes: bool) -> None:
+        super().__init__(settings, folder, data)
+        self.writes, self.clock = writes, _Clock()
+        self.parts: dict[str, list[float]] = {}
+
+    def _fit(
+        self,
+        plan: Plan,
+        step: int,
+        saver: callbacks.Saver,
+        watchers: list[keras.callbacks.Callback],
+    ) -> bool:
+        timed = [_Timed(watcher) for watcher in watchers] if self.writes else []
+        self.parts = {type(each.inner).__name__: each.seconds for each in timed}
+        return super()._fit(plan, step, saver, [self.clock, *timed])
+
+
+def observe(model: str, folder: Path, data: DataSet, writes: bool) -> _Observed:
+    """Trains a few epochs of a model."""
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        composed = hydra.compose("train", [f"model={model}", f"trainer.epochs={EPOCHS}"])
+    values = OmegaConf.to_container(composed, resolve=True)
+    del values["resume"], values["force"]
+    settings = experiment.resolved(config.parse(config.Train, values))
+    observed = _Observed(settings, folder, data, writes)
+    observed.train(None)
+    return observed
+
+
+def main(rounds: int, models: list[str]) -> None:
+    """Lets epochs with and without logging take turns."""
+    data = sources.load(config.TfdsData(name="mnist", fallback=False))
+    for model in models:
+        seconds: dict[bool, list[float]] = {False: [], True: []}
+        parts: dict[str, list[float]] = {}
+        for _ in range(rounds):
+            for writes in seconds:
+                with tempfile.TemporaryDirectory() as folder:
+                    observed = observe(model, Path(folder), data, writes)
+                seconds[writes] += observed.clock.seconds
+                for name, taken in observed.parts.items():
+                    parts.setdefault(name, []).extend(taken[2:])
+        without = statistics.median(seconds[False])
+        more = statistics.median(b - a for a, b in zip(seconds[False], seconds[True], strict=True))
+        detail = ", ".join(f"{n} {statistics.median(t):.3f} s" for n, t in parts.items())
+        print(f"{model}: {without:.2f} s an epoch, {more:+.2f} s ({more / without:+.1%}): {detail}")
+
+
+if __name__ == "__main__":
+    main(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 3,
+        sys.argv[2:] or ["lenet5", "lenet_mnist", "autoencoder"],
+    )

@@ -1,0 +1,140 @@
+"""Times the training of this project against plain Keras and PyTorch, taking turns.
+
+    python -m benchmarks.train [--rounds 5] [--steps 550] [--models lenet5 ...] [--peer-python P]
+
+The same network, batch of 100 and optimizer (Adam) on MNIST, each contender in a process of its
+own: one epoch to warm up, then the steps that count. Ours is `python -m src.train model=X` with
+all that it writes; its learning rate follows a schedule, and LeNet-5's weights decay. Peers train
+only. Whole processes are comparable with 550 steps, when all train two epochs; ours validates,
+draws, saves and tests in that time, too.
+
+The share of the machine: the multiply-adds of a training step, three times those of the layers
+less the gradient of the image, against the fastest product of two large matrices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from benchmarks import contest
+from benchmarks.contest import Measurement
+from src import config
+
+MODELS = ("lenet5", "lenet_mnist", "autoencoder")
+_WARM_UP = 550
+_KERAS = {
+    "keras arrays float32": ("arrays", "float32"),
+    "keras tf.data float32": ("tf.data", "float32"),
+    "keras tf.data bfloat16": ("tf.data", "bfloat16"),
+}
+_PYTORCH = {
+    "pytorch float32": ("memory", "float32", "contiguous"),
+    "pytorch float32 channels_last": ("memory", "float32", "channels_last"),
+    "pytorch bfloat16": ("memory", "bfloat16", "contiguous"),
+    "pytorch bfloat16 channels_last": ("memory", "bfloat16", "channels_last"),
+    "pytorch DataLoader float32": ("loader", "float32", "contiguous"),
+}
+
+
+def contenders(
+    model: str, steps: int, folder: Path, peer_python: str | None
+) -> dict[str, Callable[[int], Measurement]]:
+    """Who trains a model, by name; ours first."""
+    data = str(folder / "mnist.npz")
+
+    def ours(number: int) -> Measurement:
+        words = [f"model={model}", "data=mnist", f"trainer.steps={_WARM_UP + steps}"]
+        measured = contest.ours(words, folder / f"{model}-{number}")
+        return {**measured, "images_per_second": measured["rows"][-1]["images_per_second"]}
+
+    def keras(number: int, feed: str, precision: str) -> Measurement:
+        words = ["train", data, model, feed, precision, str(steps)]
+        return contest.peer(sys.executable, "benchmarks.keras_peers", words)
+
+    def pytorch(number: int, feed: str, precision: str, order: str) -> Measurement:
+        words = ["train", data, model, feed, precision, order, str(steps)]
+        return contest.peer(str(peer_python), "benchmarks.pytorch_peers", words)
+
+    running: dict[str, Callable[[int], Measurement]] = {"ours": ours}
+    for name, (feed, precision) in _KERAS.items():
+        running[name] = functools.partial(keras, feed=feed, precision=precision)
+    for name, (feed, precision, order) in _PYTORCH.items() if peer_python else ():
+        running[name] = functools.partial(pytorch, feed=feed, precision=precision, order=order)
+    return running
+
+
+def report(model: str, measured: dict[str, list[Measurement]], products: dict[str, float]) -> None:
+    """Prints a table of a model, and what its best peers come to."""
+    parameters = {name: runs[0]["parameters"] for name, runs in measured.items()}
+    if len(set(parameters.values())) > 1:
+        raise RuntimeError(f"expected equal networks; received parameters={parameters}")
+    ours = measured["ours"]
+    print(f"\n### {model}, {ours[0]['parameters']:,} parameters, {ours[0]['precision']}\n")
+    print("| | images/s | ours is faster by | seconds of the process | ours is shorter by |")
+    print("|---|---|---|---|---|")
+    for name, runs in measured.items():
+        speed = contest.spread([run["images_per_second"] for run in runs])
+        seconds = contest.spread([run["process_seconds"] for run in runs], 1)
+        faster = contest.spread(contest.quotients(ours, runs, "images_per_second"), 2)
+        shorter = contest.spread(contest.quotients(runs, ours, "process_seconds"), 2)
+        print(f"| {name} | {speed} | {faster} | {seconds} | {shorter} |")
+    each = operations(model)
+    reached = each * statistics.median(run["images_per_second"] for run in ours)
+    shares = ", ".join(f"{reached / best:.0%} of {name}" for name, best in products.items())
+    print(f"\n{each:,} operations an image, {reached / 1e9:,.0f} GFLOP/s: {shares}.")
+
+
+def operations(model: str) -> int:
+    """Floating-point operations of a training step for one image, a multiply-add being two."""
+    from src import experiment
+    from src.models.layer_table import rows
+
+    settings = TypeAdapter(config.Model).validate_python({"name": model})
+    costs = [row.multiply_adds for row in rows(experiment.build(settings, (28, 28, 1), 10))]
+    return 2 * (3 * sum(costs) - next(cost for cost in costs if cost))
+
+
+def ceilings(peer_python: str | None) -> dict[str, float]:
+    """Operations a second of the fastest large matrix product, by precision."""
+    best = {}
+    for precision in ("float32", "bfloat16"):
+        libraries = {"benchmarks.keras_peers": sys.executable}
+        if peer_python:
+            libraries["benchmarks.pytorch_peers"] = peer_python
+        rates = [
+            contest.peer(python, module, ["product", precision])["operations_per_second"]
+            for module, python in libraries.items()
+        ]
+        best[f"the {precision} product, {max(rates) / 1e9:,.0f} GFLOP/s"] = max(rates)
+    return best
+
+
+def main() -> None:
+    """Reads the command line, lets the contenders take turns, prints tables in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=550, help="at most 550, an epoch")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--peer-python", default=sys.executable)
+    asked = parser.parse_args()
+    peer_python = asked.peer_python if contest.has_torch(asked.peer_python) else None
+    print(f"{asked.rounds} rounds on {os.cpu_count()} processors: median (least to most)")
+    products = ceilings(peer_python)
+    for model in asked.models:
+        with tempfile.TemporaryDirectory() as folder:
+            contest.write_mnist(Path(folder) / "mnist.npz")
+            running = contenders(model, asked.steps, Path(folder), peer_python)
+            report(model, contest.take_turns(asked.rounds, running), products)
+
+
+if __name__ == "__main__":
+    main()
