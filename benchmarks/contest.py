@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def _timed(command: Sequence[str]) -> tuple[float, str]:
 
 
 def take_turns(
-    rounds: int, contenders: dict[str, Callable[[int], Measurement]]
+    rounds: int, contenders: Mapping[str, Callable[[int], Measurement]]
 ) -> dict[str, list[Measurement]]:
     """Lets every contender run once a round; hands each the number of the round."""
     measured: dict[str, list[Measurement]] = {name: [] for name in contenders}

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, cast
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -97,7 +98,7 @@ def observe(model: str, folder: Path, data: DataSet, writes: bool) -> _Observed:
     """Trains a few epochs of a model."""
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         composed = hydra.compose("train", [f"model={model}", f"trainer.epochs={EPOCHS}"])
-    values = OmegaConf.to_container(composed, resolve=True)
+    values = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True))
     del values["resume"], values["force"]
     settings = experiment.resolved(config.parse(config.Train, values))
     observed = _Observed(settings, folder, data, writes)

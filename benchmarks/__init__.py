@@ -1,0 +1,1 @@
+"""Timings: what is measured and how is told in README.md."""
