@@ -44,6 +44,7 @@ def network(name: str) -> keras.Model:
             layers.Dense(10, dtype="float32"),
         ],
         "lenet_mnist": [
+            layers.Rescaling(1 / 0.3081, -0.1307 / 0.3081),
             *[layers.Conv2D(32, 5, activation="relu", **same), layers.MaxPooling2D()],
             *[layers.Conv2D(64, 5, activation="relu", **same), layers.MaxPooling2D()],
             *[layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dropout(0.5)],

@@ -29,21 +29,26 @@ class _ScaledTanh(nn.Module):
 
 
 class _Normalise(nn.Module):
+    def __init__(self, scale: float, offset: float) -> None:
+        super().__init__()
+        self.scale, self.offset = scale, offset
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return 1.275 * x - 0.1
+        return self.scale * x + self.offset
 
 
 def network(name: str) -> nn.Module:
     """The layers of `src.models`, as one would write them."""
     stacks = {
         "lenet5": [
-            *[nn.ZeroPad2d(2), _Normalise()],
+            *[nn.ZeroPad2d(2), _Normalise(1.275, -0.1)],
             *[nn.Conv2d(1, 6, 5), _ScaledTanh(), nn.AvgPool2d(2), _ScaledTanh()],
             *[nn.Conv2d(6, 16, 5), _ScaledTanh(), nn.AvgPool2d(2), _ScaledTanh()],
             *[nn.Conv2d(16, 120, 5), _ScaledTanh(), nn.Flatten()],
             *[nn.Linear(120, 84), _ScaledTanh(), nn.Linear(84, 10)],
         ],
         "lenet_mnist": [
+            _Normalise(1 / 0.3081, -0.1307 / 0.3081),
             *[nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)],
             *[nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)],
             *[nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(), nn.Dropout(), nn.Linear(512, 10)],
