@@ -29,8 +29,8 @@ from src import config, experiment
 from src.cli import CONFIGS
 from src.data import sources
 from src.data.dataset import DataSet
-from src.training import callbacks
 from src.training.plan import Plan
+from src.training.saver import Saver
 
 EPOCHS = 4
 
@@ -86,7 +86,7 @@ class _Observed(experiment.Experiment):
         self,
         plan: Plan,
         step: int,
-        saver: callbacks.Saver,
+        saver: Saver,
         watchers: list[keras.callbacks.Callback],
     ) -> bool:
         timed = [_Timed(watcher) for watcher in watchers] if self.writes else []
