@@ -485,6 +485,16 @@ class Train(_Section):
         return self
 
     @model_validator(mode="after")
+    def _smoothed_labels_are_of_images(self) -> Train:
+        smoothing = self.trainer.label_smoothing
+        if smoothing and not isinstance(self.model, LeNet5 | LeNetMnist):
+            raise ValueError(
+                "expected trainer.label_smoothing=0 for a model that gives an image no class; "
+                f"received trainer.label_smoothing={smoothing} with model={self.model.name}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _model_fits_data(self) -> Train:
         model, data = self.model, self.data
         if isinstance(model, Fcn) and data.kind != "masks":
@@ -496,12 +506,6 @@ class Train(_Section):
             raise ValueError(
                 "expected data with one label an image (data=mnist, fashion_mnist or mnist_5k) "
                 f"for model={model.name}; received data={data.name}"
-            )
-        if self.trainer.label_smoothing and not isinstance(model, LeNet5 | LeNetMnist):
-            raise ValueError(
-                "expected trainer.label_smoothing=0 for a model that gives an image no class; "
-                f"received trainer.label_smoothing={self.trainer.label_smoothing} "
-                f"with model={model.name}"
             )
         if isinstance(model, Autoencoder) and isinstance(data, PictureData):
             raise ValueError(
