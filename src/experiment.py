@@ -129,9 +129,9 @@ class Experiment:
         self.class_weights = self._weigh_classes() if settings.trainer.class_weights else None
         smoothing = settings.trainer.label_smoothing
         self.task = for_model(settings.model.name, data, self.class_weights, smoothing)
-        shape = settings.data.image_shape
-        if None in shape:
-            shape = data.image_shape
+        # What a picture measures is known only once it is read, unlike a digit.
+        pictures = isinstance(settings.data, config.PictureData)
+        shape = data.image_shape if pictures else settings.data.image_shape
         model = build(settings.model, shape, len(data.classes))
         self.model = AveragedModel(model, settings.trainer.ema)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)

@@ -160,6 +160,27 @@ def test_a_run_that_was_stopped_ends_as_if_left_alone_and_is_evaluated(sample, t
     assert "best-val-mask_folder" in found["evaluations"]
 
 
+def test_pictures_of_many_sizes_with_void_are_learned_and_predicted(tmp_path):
+    folder = write(tmp_path / "data", [(40, 60), (49, 37), (97, 33)])
+    # Of the labels 0 to 2 the last is void.
+    words = (
+        f"model=fcn model.filters=2 data=mask_folder data.dir={folder} data.classes=2 data.void=2 "
+        "data.height=32 data.width=48 data.scale=[0.75,1.5] trainer.batch_size=2 "
+        "trainer.class_weights=median_frequency trainer.epochs=2 run_dir=run"
+    )
+    out, _ = run("src.train", words, tmp_path)
+    assert "class weights: 0 " in out
+    run("src.eval", "run=run split=val", tmp_path)
+    found = read(tmp_path / "run" / "results.json")
+    assert found["data"]["image_shape"] == [None, None, 3]
+    assert set(found["evaluations"]["best-test"]["class_iou"]) == {"0", "1"}
+    run("src.predict", f"run=run input={folder / 'test'} output=masks", tmp_path)
+    for path in (folder / "test").iterdir():
+        mask = Image.open(tmp_path / "masks" / path.name)
+        assert mask.size == Image.open(path).size
+        assert set(np.unique(mask)) <= {0, 1}
+
+
 def test_a_folder_that_changed_is_not_what_the_run_was_trained_on(sample, tmp_path):
     shutil.copytree(sample, tmp_path / "data")
     words = "model=fcn model.filters=2 data=mask_folder data.dir=data data.classes=3"

@@ -89,5 +89,6 @@ def convolve(x: keras.KerasTensor, filters: int, name: str, normalised: bool) ->
         name=name,
     )(x)
     if normalised:
-        x = layers.BatchNormalization(name=f"{name}_norm")(x)
+        # Keras' own momentum, .99, is behind the weights in every run of a few hundred steps.
+        x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
     return layers.Activation("relu", name=f"{name}_relu")(x)
