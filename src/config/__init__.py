@@ -1,0 +1,119 @@
+"""The typed schema of every configuration, and its checks.
+
+Hydra composes YAML; this module turns the result into frozen objects or refuses it in one line.
+It imports neither TensorFlow nor Keras, so that a mistake is answered at once. The same checks
+read a run's own `config.yaml`, which may have been edited by hand.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from src.config.commands import ConfigError, Eval, Predict, Resume, Train
+from src.config.data import (
+    BundledDigits,
+    Data,
+    MaskFolder,
+    OxfordPet,
+    PictureData,
+    Scenes,
+    TfdsData,
+)
+from src.config.model import Autoencoder, Fcn, LeNet5, LeNetMnist, Model
+from src.config.section import Section, Shape
+from src.config.training import Optimizer, Trainer
+
+__all__ = [
+    "Autoencoder",
+    "BundledDigits",
+    "ConfigError",
+    "Data",
+    "Eval",
+    "Fcn",
+    "LeNet5",
+    "LeNetMnist",
+    "MaskFolder",
+    "Model",
+    "Optimizer",
+    "OxfordPet",
+    "PictureData",
+    "Predict",
+    "Resume",
+    "Scenes",
+    "Shape",
+    "TfdsData",
+    "Train",
+    "Trainer",
+    "dump",
+    "load",
+    "parse",
+]
+
+Checked = TypeVar("Checked", bound=Section)
+
+
+def parse(section: type[Checked], values: Any) -> Checked:
+    """Checks composed values against a section of the schema.
+
+    Args:
+        section: `Train` or `Eval`.
+        values: what Hydra composed, as plain dictionaries, lists and scalars.
+
+    Raises:
+        ConfigError: in one line, the first key that is wrong, what was expected and received.
+    """
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error)) from error
+
+
+def load(path: Path) -> Train:
+    """Reads a run's `config.yaml` through the same checks.
+
+    Raises:
+        ConfigError: if the file is missing, is not YAML, or does not pass the checks.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"expected a readable run configuration; received {reason}") from error
+    try:
+        return parse(Train, values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def dump(config: Train) -> str:
+    """Writes a configuration as YAML that `load` reads back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _one_line(error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False)
+    # The tag of a discriminated union stands in the location, but is no key of the user's.
+    names = [str(part) for part in first["loc"]]
+    if len(names) > 2 and names[0] in ("model", "data"):
+        del names[1]
+    key, received = ".".join(names), first["input"]
+    match first["type"]:
+        case "value_error":
+            line = str(first["ctx"]["error"])
+        case "extra_forbidden":
+            line = f"expected a known key; received {key}={received!r}"
+        case "missing":
+            line = f"{key}: expected a value; received none"
+        case "union_tag_invalid" | "union_tag_not_found":
+            expected = first["ctx"].get("expected_tags", "a name")
+            tag = first["ctx"].get("tag", "none")
+            line = f"{key}.name: expected one of {expected}; received {tag!r}"
+        case _:
+            expected = first["msg"].removeprefix("Input should be ")
+            line = f"{key}: expected {expected}; received {received!r}"
+    line = " ".join(line.split())
+    return f"{line} (and {len(others)} more)" if others else line

@@ -1,0 +1,31 @@
+"""What all sections of the schema share: strictness, and the types of their values."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+# YAML reads a folder named 2024 as a number; it is a name all the same.
+Text = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) in (int, float) else v)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+# Height, width and channels of images; None for a side that is known only once they are read.
+Shape = tuple[int | None, int | None, int]
+
+
+def _absolute(path: str) -> str:
+    # A run may be gone on with from another folder than it was begun in.
+    return path if path in ("imagenet", "latest") else os.path.abspath(path)
+
+
+Location = Annotated[Text, AfterValidator(_absolute)]
+
+
+class Section(BaseModel):
+    """A frozen section; unknown keys, other types and numbers that are not finite are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -1,0 +1,88 @@
+"""The sections `optimizer` and `trainer`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from src.config.section import Fraction, Positive, Section
+
+
+class Optimizer(Section):
+    """The update rule and its learning rate.
+
+    Attributes:
+        name: `adam` or `sgd`.
+        learning_rate: rate at the first step, or at the end of the warm-up.
+        momentum: heavy-ball momentum of `sgd`.
+        schedule: `constant`; `cosine` to zero over the run; `staircase`, `decay` once an epoch;
+            `plateau`, `decay` after every `plateau_epochs` without improvement of the watched
+            metric on the validation set.
+        decay: factor of the staircase and of the plateau.
+        plateau_epochs: see `schedule`.
+        warmup_steps: steps over which the rate grows linearly from zero.
+        weight_decay: decoupled from the gradient, in units of the learning rate: every update
+            takes `learning_rate * weight_decay` of the weight away (Loshchilov and Hutter 2019).
+    """
+
+    name: Literal["adam", "sgd"]
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-3
+    momentum: Fraction = 0.0
+    schedule: Literal["constant", "cosine", "staircase", "plateau"] = "constant"
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.99
+    plateau_epochs: Positive = 2
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+
+    @model_validator(mode="after")
+    def _no_warm_up_to_a_plateau(self) -> Optimizer:
+        if self.schedule == "plateau" and self.warmup_steps:
+            raise ValueError(
+                "expected optimizer.warmup_steps=0 with optimizer.schedule=plateau; "
+                f"received optimizer.warmup_steps={self.warmup_steps}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _momentum_is_for_sgd(self) -> Optimizer:
+        if self.name == "adam" and self.momentum:
+            raise ValueError(
+                "expected optimizer.momentum=0 with optimizer=adam (it has its own); "
+                f"received optimizer.momentum={self.momentum}"
+            )
+        return self
+
+
+class Trainer(Section):
+    """How long and in what portions a model is trained.
+
+    Attributes:
+        epochs: passes over the training set, rounded down to whole batches.
+        steps: where given, the run ends after this many batches, whatever `epochs` says.
+        batch_size: training examples a step.
+        checkpoint_every: steps between checkpoints; if null, one at the end of each epoch.
+        keep: how many of the newest checkpoints are kept beside the best.
+        precision: `float32`, `bfloat16` (mixed), or `auto`: bfloat16 where the processor has it.
+        pictures: how many examples the pictures show.
+        ema: decay of the moving averages of the weights, with which a model is then evaluated;
+            null to keep none.
+        patience: epochs without improvement of the watched metric on the validation set after
+            which the run ends; null to run to the end.
+        class_weights: of the pixels in the loss of a segmentation: `median_frequency`, so that a
+            rare class weighs as much as a common one (Eigen and Fergus 2015); null for equal ones.
+        label_smoothing: what part of a label's weight in the loss is spread evenly over all classes
+            (Szegedy et al. 2016, section 7); for models that give an image one class.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    steps: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 100
+    checkpoint_every: Positive | None = None
+    keep: Annotated[int, Field(ge=1, le=1000)] = 2
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    pictures: Annotated[int, Field(ge=1, le=100)] = 10
+    ema: Fraction | None = None
+    patience: Positive | None = None
+    class_weights: Literal["median_frequency"] | None = None
+    label_smoothing: Fraction = 0.0
