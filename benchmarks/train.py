@@ -95,11 +95,11 @@ def report(model: str, measured: dict[str, list[Measurement]], products: dict[st
 
 def operations(model: str) -> int:
     """Floating-point operations of a training step for one image, a multiply-add being two."""
-    from src import experiment
+    from src.models.build import build
     from src.models.layer_table import rows
 
     settings = TypeAdapter(config.Model).validate_python({"name": model})
-    costs = [row.multiply_adds for row in rows(experiment.build(settings, (28, 28, 1), 10))]
+    costs = [row.multiply_adds for row in rows(build(settings, (28, 28, 1), 10))]
     return 2 * (3 * sum(costs) - next(cost for cost in costs if cost))
 
 

@@ -41,8 +41,8 @@ def main(values: dict[str, Any], words: list[str]) -> int:
         )
     shape = height, width, channels
     quiet.tensorflow()
-    from src.experiment import build
     from src.models import layer_table
+    from src.models.build import build
 
     try:
         rows = layer_table.rows(build(settings.model, shape, settings.data.classes))

@@ -16,17 +16,15 @@ from src import config, runs
 from src.data import pipeline, sources
 from src.data.dataset import DataSet, Split
 from src.errors import UserError
-from src.models import vgg16
-from src.models.autoencoder import build_autoencoder
-from src.models.fcn import build_fcn
-from src.models.lenet import build_lenet5, build_lenet_mnist
+from src.models.build import build
 from src.training import callbacks, history, losses, optimizers, output
 from src.training.averages import AveragedModel
-from src.training.checkpoints import Checkpoint, Checkpoints, copy_layers
+from src.training.checkpoints import Checkpoint, Checkpoints
 from src.training.evaluation import evaluate
 from src.training.plan import Plan
 from src.training.saver import Interrupted, Progress, Saver
 from src.training.tasks import for_model
+from src.training.warm_start import warm_start
 
 # One call into TensorFlow trains about this many pixels, some tenths of a second: Ctrl-C and the
 # progress bar wait no longer, and the cost of the call does not count.
@@ -48,32 +46,6 @@ def resolved(settings: config.Train) -> config.Train:
     trainer = settings.trainer.model_copy(update={"precision": precision})
     data = sources.pinned(settings.data)
     return settings.model_copy(update={"trainer": trainer, "data": data})
-
-
-def build(model: config.Model, input_shape: config.Shape, classes: int) -> keras.Model:
-    """Builds a model by its registered name.
-
-    Args:
-        model: its options.
-        input_shape: height, width and channels; None for a side of any length.
-        classes: number of classes.
-
-    Raises:
-        UserError: the images have more than one size, and the model takes one only.
-    """
-    if isinstance(model, config.Fcn):
-        return build_fcn(model, input_shape, classes)
-    height, width, channels = input_shape
-    if height is None or width is None:
-        raise UserError(f"expected images of one size for model={model.name}; received several")
-    shape = height, width, channels
-    match model:
-        case config.LeNet5():
-            return build_lenet5(model, shape, classes)
-        case config.LeNetMnist():
-            return build_lenet_mnist(model, shape, classes)
-        case config.Autoencoder():
-            return build_autoencoder(model, shape)
 
 
 def check_own_data(folder: Path, data: DataSet, *splits: str) -> None:
@@ -177,7 +149,7 @@ class Experiment:
         if checkpoint:
             saver.resume(checkpoint)
         else:
-            self._warm_start()
+            warm_start(self.model, self.settings.model)
         rows = history.rewind_metrics(self.folder / runs.METRICS, step)
         history.rewind_events(self.folder / "tensorboard", step)
         if not step:
@@ -199,29 +171,6 @@ class Experiment:
         seconds = earlier + time.perf_counter() - begun
         self._record(rows, "finished" if finished else "interrupted", round(seconds, 3))
         return finished
-
-    def _warm_start(self) -> None:
-        """Begins with published weights or with those of an earlier run, if so configured.
-
-        Raises:
-            UserError: they cannot be had, or none of them is this model's.
-        """
-        model = self.settings.model
-        if not isinstance(model, config.Fcn):
-            return
-        if model.weights:
-            output.log.info(vgg16.load_weights(self.model, model.weights))
-        if model.init_from:
-            folder = Path(model.init_from)
-            own = config.load(folder / runs.CONFIG)
-            built = build(own.model, own.data.image_shape, own.data.classes)
-            earlier = AveragedModel(built, own.trainer.ema)
-            Checkpoints(folder / "checkpoints").named("best").restore(earlier)
-            with earlier.averaged():
-                copied, left = copy_layers(earlier, self.model)
-            others = f", not of {', '.join(left)}" if left else ""
-            output.log.info("%d layers begin as in %s%s", len(copied), folder, others)
-        self.model.restart_averages()
 
     def _examples(self, split: str) -> tuple[Split, tf.Tensor]:
         """The fixed examples that the pictures show, and the same as the model takes them."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from src import config, figures, pictures, runs
 from src.errors import UserError
-from src.experiment import build
+from src.models.build import build
 from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoints
 

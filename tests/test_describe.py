@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from src import cli, config, describe
 from src.errors import UserError
-from src.experiment import build
 from src.models import layer_table
+from src.models.build import build
 from src.models.layers import (
     AverageUnpool2D,
     DepthwiseConv2DTranspose,

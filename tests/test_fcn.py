@@ -8,8 +8,8 @@ from keras import layers
 
 from src import config
 from src.errors import UserError
-from src.experiment import build
 from src.models import layer_table, vgg16
+from src.models.build import build
 from src.models.fcn import build_fcn
 
 ANY = (None, None, 3)

@@ -27,13 +27,13 @@ src.models.pooling
 src.models.layers  src.models.vgg16
 src.models.backbones
 src.models.lenet  src.models.autoencoder  src.models.fcn
-src.models.layer_table
+src.models.layer_table  src.models.build
 src.training.metrics  src.training.losses  src.training.optimizers
 src.training.plan  src.training.averages
 src.training.baselines  src.training.evaluation
 src.training.history  src.training.tasks  src.training.checkpoints
 src.training.output
-src.training.callbacks  src.training.saver
+src.training.callbacks  src.training.saver  src.training.warm_start
 src.experiment  src.cli
 src.prediction
 src.train  src.eval  src.describe  src.predict

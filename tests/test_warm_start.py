@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from src import config
-from src.experiment import build
+from src.models.build import build
 from src.training.averages import AveragedModel
-from src.training.checkpoints import Checkpoints, copy_layers
+from src.training.checkpoints import Checkpoints
+from src.training.warm_start import copy_layers
 from tests.commands import PREPARED, SCENES, read, run
 
 TINY = f"model=fcn model.filters=2 data=scenes {SCENES} trainer.batch_size=10 trainer.pictures=1"

@@ -84,7 +84,7 @@ class Fcn(Section):
     stride: Literal[32, 16, 8] = 8
     filters: Annotated[int, Field(ge=1, le=1024)] = 16
     convolutions: Annotated[list[Positive], Field(min_length=5, max_length=5)] = Field(
-        default_factory=lambda: [1, 1, 3, 2, 1]
+        default=[1, 1, 3, 2, 1]
     )
     score_channels: Annotated[int, Field(ge=1, le=4096)] | None = 48
     freeze_upsampling: bool = False

@@ -215,27 +215,6 @@ def _expect_room(folder: Path, variables: list[keras.Variable]) -> None:
     room.unlink()
 
 
-def copy_layers(source: keras.Model, target: keras.Model) -> tuple[list[str], list[str]]:
-    """Copies the weights of the layers that have the same name, class and shapes in two models.
-
-    Returns:
-        Names of the target's layers with weights: those that were copied, and the others.
-    """
-    theirs = {layer.name: layer for layer in source.layers}
-
-    def form(layer: keras.layers.Layer | None) -> tuple[object, ...]:
-        return type(layer), [tuple(weight.shape) for weight in layer.weights] if layer else []
-
-    copied, left = [], []
-    for layer in target.layers:
-        if form(layer) == form(theirs.get(layer.name)) and layer.weights:
-            layer.set_weights(theirs[layer.name].get_weights())
-            copied.append(layer.name)
-        elif layer.weights:
-            left.append(layer.name)
-    return copied, left
-
-
 def _name(step: int) -> str:
     return f"step-{step:09d}"
 
