@@ -32,6 +32,7 @@ from PIL import Image
 from src.config import Autoencoder
 from src.data import bundled
 from src.data.pipeline import training_batches
+from src.data.prepared import decoder
 from src.data.streamed import open_records
 from src.models.autoencoder import build_autoencoder
 
@@ -54,21 +55,6 @@ def write(path: Path, examples: int, size: int) -> None:
             writer.write(example.SerializeToString())
 
 
-def decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Makes images `[batch, height, width, 1]` and labels of records."""
-    features = {
-        "image": tf.io.FixedLenFeature([], tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64),
-    }
-    examples = tf.io.parse_example(records, features)
-    images = tf.map_fn(
-        lambda png: tf.io.decode_png(png, channels=1),
-        examples["image"],
-        fn_output_signature=tf.TensorSpec((None, None, 1), tf.uint8),
-    )
-    return images, tf.cast(examples["label"], tf.int32)
-
-
 def peak() -> float:
     """The most memory that this process has had so far, in mebibytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -85,7 +71,7 @@ def case(path: Path, examples: int, size: int, factor: int, held: bool) -> dict[
     before = peak()
     shape = (size, size, 1)
     data = open_records(
-        [path] * factor, examples * factor, decode, shape, 10, (path.parent, "train")
+        [path] * factor, examples * factor, decoder(shape), shape, 10, (path.parent, "train")
     )
     split = data.arrays() if held else data
     steps = len(split) // BATCH

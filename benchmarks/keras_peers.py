@@ -9,9 +9,7 @@ Prints a line of JSON.
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import time
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -20,6 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+
+from benchmarks import peer
 
 BATCH = 100
 
@@ -135,29 +135,14 @@ def example(data: str, seed: int) -> dict[str, object]:
 
 
 def product(precision: str) -> dict[str, object]:
-    """The operations a second of a large matrix product, the best size and moment of it."""
-    best = 0.0
-    for side in (1024, 2048, 4096):
+    """The operations a second of a large matrix product."""
+
+    def factors(side: int) -> tuple[tf.Tensor, tf.Tensor]:
         a, b = (tf.cast(tf.random.normal((side, side)), precision) for _ in range(2))
-        until = time.perf_counter() + 1
-        while time.perf_counter() < until:
-            begun = time.perf_counter()
-            tf.matmul(a, b)
-            best = max(best, 2 * side**3 / (time.perf_counter() - begun))
-    return {"operations_per_second": best}
+        return a, b
 
-
-def main(command: str, *words: str) -> None:
-    """Runs one of the three."""
-    if command == "train":
-        data, name, feed, precision, steps = words
-        measured = train(data, name, feed, precision, int(steps))
-    elif command == "example":
-        measured = example(words[0], int(words[1]))
-    else:
-        measured = product(words[0])
-    print(json.dumps(measured))
+    return peer.product(factors, tf.matmul)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    peer.main(train, example, product)

@@ -9,8 +9,6 @@ Prints a line of JSON.
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Iterator
 
@@ -19,6 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
+
+from benchmarks import peer
 
 BATCH = 100
 
@@ -155,29 +155,14 @@ def example(data: str, seed: int) -> dict[str, object]:
 
 
 def product(precision: str) -> dict[str, object]:
-    """The operations a second of a large matrix product, the best size and moment of it."""
-    best = 0.0
-    for side in (1024, 2048, 4096):
+    """The operations a second of a large matrix product."""
+
+    def factors(side: int) -> tuple[torch.Tensor, torch.Tensor]:
         a, b = torch.randn(2, side, side, dtype=getattr(torch, precision))
-        until = time.perf_counter() + 1
-        while time.perf_counter() < until:
-            begun = time.perf_counter()
-            torch.matmul(a, b)
-            best = max(best, 2 * side**3 / (time.perf_counter() - begun))
-    return {"operations_per_second": best}
+        return a, b
 
-
-def main(command: str, *words: str) -> None:
-    """Runs one of the three."""
-    if command == "train":
-        data, name, feed, precision, order, steps = words
-        measured = train(data, name, feed, precision, order, int(steps))
-    elif command == "example":
-        measured = example(words[0], int(words[1]))
-    else:
-        measured = product(words[0])
-    print(json.dumps(measured))
+    return peer.product(factors, torch.matmul)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    peer.main(train, example, product)

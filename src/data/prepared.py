@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from src import quiet
 from src.data.dataset import DataError, Examples, Lazily
-from src.data.streamed import open_records
+from src.data.streamed import Decode, open_records
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_SHAPES = {"image": (28, 28, 1), "label": ()}
+_IMAGE = (28, 28, 1)
+_SHAPES = {"image": _IMAGE, "label": ()}
 _CLASSES = 10
 _EXAMPLE_BYTES = 28 * 28 + 4
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -82,28 +83,33 @@ def read(folder: Path, memory_budget: int) -> Mapping[str, Examples]:
 
     def split(name: str) -> Examples:
         paths, count = infos[name].filepaths, infos[name].num_examples
-        records = open_records(paths, count, _decode, (28, 28, 1), _CLASSES, (folder, name))
+        records = open_records(paths, count, decoder(_IMAGE), _IMAGE, _CLASSES, (folder, name))
         return records.arrays() if held else records
 
     return Lazily(infos, split)
 
 
-def _decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def decoder(image_shape: tuple[int, int, int]) -> Decode:
+    """Returns what makes PNG images of this shape, and labels, of records inside a graph."""
     import tensorflow as tf
 
     features = {
         "image": tf.io.FixedLenFeature([], tf.string),
         "label": tf.io.FixedLenFeature([], tf.int64),
     }
-    examples = tf.io.parse_example(records, features)
-    images = tf.map_fn(
-        lambda png: tf.ensure_shape(tf.io.decode_png(png, channels=1), _SHAPES["image"]),
-        examples["image"],
-        fn_output_signature=tf.uint8,
-    )
-    # No label may become another one as it is made an int32.
-    labels = tf.clip_by_value(examples["label"], -1, _CLASSES)
-    return images, tf.cast(labels, tf.int32)
+
+    def decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        examples = tf.io.parse_example(records, features)
+        images = tf.map_fn(
+            lambda png: tf.ensure_shape(tf.io.decode_png(png, channels=1), image_shape),
+            examples["image"],
+            fn_output_signature=tf.uint8,
+        )
+        # No label may become another one as it is made an int32.
+        labels = tf.clip_by_value(examples["label"], -1, _CLASSES)
+        return images, tf.cast(labels, tf.int32)
+
+    return decode
 
 
 def _one_line(error: object, limit: int = 200) -> str:
