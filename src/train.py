@@ -65,10 +65,7 @@ def _with_sources(settings: config.Train) -> config.Train:
 
 def _begin(settings: config.Train) -> int:
     """Trains in a new folder."""
-    data = sources.load(settings.data)
-    data.read()
-    # TensorFlow takes seconds to import: not before the words above are known to be right.
-    quiet.tensorflow()
+    data = _read(settings)
     from src import experiment
 
     settings = experiment.resolved(settings)
@@ -84,14 +81,20 @@ def _go_on(folder: Path, values: dict[str, Any], words: list[str], force: bool) 
     if resume.finished(folder, own, settings):
         print(f"{folder} is finished; a larger trainer.epochs= goes on with it")
         return 0
-    data = sources.load(settings.data)
-    data.read()
-    quiet.tensorflow()
+    data = _read(settings)
     from src import experiment
 
     experiment.check_own_data(folder, data, *data.splits)
     checkpoint, damages = experiment.last_checkpoint(folder)
     return _train(experiment.resolved(settings), folder, data, checkpoint, damages)
+
+
+def _read(settings: config.Train) -> DataSet:
+    """Reads and checks the data, and imports TensorFlow, which takes seconds, only then."""
+    data = sources.load(settings.data)
+    data.read()
+    quiet.tensorflow()
+    return data
 
 
 def _train(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -58,8 +58,25 @@ class Examples(Protocol):
         """Pixels of each class, and pixels of a class in all masks that hold it (`counts_of`)."""
 
 
+class AsTheyAre:
+    """What examples that training does not augment have in common."""
+
+    image_shape: Any
+    reader: Callable[[], Reader]
+
+    @property
+    def training_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return self.image_shape
+
+    def training_reader(self, seed: int) -> TrainingReader:
+        """Returns the same for training, which changes nothing about the examples."""
+        read = self.reader()
+        return lambda indices, positions: read(indices)
+
+
 @dataclass(frozen=True)
-class Split:
+class Split(AsTheyAre):
     """Examples in a fixed order, held in memory.
 
     Attributes:
@@ -82,11 +99,6 @@ class Split:
         height, width, channels = self.images.shape[1:]
         return height, width, channels
 
-    @property
-    def training_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image."""
-        return self.image_shape
-
     def arrays(self) -> Split:
         """The examples in memory."""
         return self
@@ -101,11 +113,6 @@ class Split:
 
         images, targets = tf.constant(self.images), tf.constant(self.targets)
         return lambda indices: (tf.gather(images, indices), tf.gather(targets, indices))
-
-    def training_reader(self, seed: int) -> TrainingReader:
-        """Returns the same for training, which changes nothing about the examples."""
-        read = self.reader()
-        return lambda indices, positions: read(indices)
 
     def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of each class, and pixels of a class in all masks that hold it (`counts_of`)."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 
 from src.data.dataset import DataError, Examples, Split
+from src.data.options import untuned
 
 Pair = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -99,8 +100,4 @@ def _scaled(images: tf.Tensor) -> tf.Tensor:
 
 
 def _in_order(steps: tf.data.Dataset, batch: Callable[[tf.Tensor], object]) -> tf.data.Dataset:
-    options = tf.data.Options()
-    # With it on, fit can wait seconds after the last batch for the autotuner to wake up.
-    options.autotune.enabled = False
-    options.deterministic = True
-    return steps.map(batch, num_parallel_calls=2).prefetch(4).with_options(options)
+    return steps.map(batch, num_parallel_calls=2).prefetch(4).with_options(untuned())

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from src import quiet
-from src.data.dataset import DataError, Reader, Split, TrainingReader
+from src.data.dataset import AsTheyAre, DataError, Reader, Split
+from src.data.options import untuned
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -70,7 +71,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Streamed:
+class Streamed(AsTheyAre):
     """Examples in TFRecord files, in a fixed order; implements `Examples`.
 
     Attributes:
@@ -117,9 +118,6 @@ class Streamed:
         tf = quiet.tensorflow()
         folder, split = self.origin
         size = max(1, _PART_PIXELS // int(np.prod(self.image_shape)))
-        options = tf.data.Options()
-        # The autotuner can hold up the end of a pipeline for seconds.
-        options.autotune.enabled = False
         read = self.reader()
         parts = (
             tf.data.Dataset.range(0, len(self), size)
@@ -128,7 +126,7 @@ class Streamed:
                 num_parallel_calls=2,
                 deterministic=True,
             )
-            .with_options(options)
+            .with_options(untuned())
         )
         try:
             for images, targets in parts.as_numpy_iterator():
@@ -140,16 +138,6 @@ class Streamed:
                 yield Split(images, targets)
         except tf.errors.OpError as error:
             raise _unreadable(self.origin, error) from error
-
-    @property
-    def training_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image."""
-        return self.image_shape
-
-    def training_reader(self, seed: int) -> TrainingReader:
-        """Returns the same for training, which changes nothing about the examples."""
-        read = self.reader()
-        return lambda indices, positions: read(indices)
 
     def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """As `Split.class_counts`, part by part."""
@@ -203,12 +191,10 @@ def _lengths(path: Path) -> np.ndarray:
     """Bytes of data of each record, int64 `[records]`; checks every checksum."""
     import tensorflow as tf
 
-    options = tf.data.Options()
-    options.autotune.enabled = False
     batches = (
         tf.data.TFRecordDataset(str(path), buffer_size=1 << 20)
         .batch(1000)
         .map(tf.strings.length)
-        .with_options(options)
+        .with_options(untuned())
     )
     return np.concatenate([np.zeros(0, np.int64), *batches.as_numpy_iterator()], dtype=np.int64)
