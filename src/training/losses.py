@@ -1,4 +1,4 @@
-"""Cross entropy over pixels, of which some count for nothing and some for more than others."""
+"""Cross entropy with smoothed labels, and over pixels that count for nothing, less or more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,25 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 from keras import ops
+
+
+class SmoothedCrossEntropy(keras.losses.Loss):
+    """Softmax cross entropy in nats with label smoothing (Szegedy et al. 2016, section 7).
+
+    Args:
+        smoothing: the part of a label's weight that is spread evenly over all classes.
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__(name="smoothed_cross_entropy")
+        self.smoothing = smoothing
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        """Labels `[batch]` against logits `[batch, classes]`."""
+        truth = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1])
+        return keras.losses.categorical_crossentropy(
+            truth, y_pred, from_logits=True, label_smoothing=self.smoothing
+        )
 
 
 class PixelCrossEntropy(keras.losses.Loss):

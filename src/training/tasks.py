@@ -13,7 +13,6 @@ from typing import Literal
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from src import figures
 from src.data.dataset import DataSet, Examples, Split
@@ -22,25 +21,6 @@ from src.training import baselines, losses, metrics
 Pictures = dict[str, np.ndarray]
 
 _MISTAKES = 24
-
-
-class SmoothedCrossEntropy(keras.losses.Loss):
-    """Softmax cross entropy in nats with label smoothing (Szegedy et al. 2016, section 7).
-
-    Args:
-        smoothing: the part of a label's weight that is spread evenly over all classes.
-    """
-
-    def __init__(self, smoothing: float) -> None:
-        super().__init__(name="smoothed_cross_entropy")
-        self.smoothing = smoothing
-
-    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
-        """Labels `[batch]` against logits `[batch, classes]`."""
-        truth = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1])
-        return keras.losses.categorical_crossentropy(
-            truth, y_pred, from_logits=True, label_smoothing=self.smoothing
-        )
 
 
 class Task(ABC):
@@ -115,7 +95,7 @@ class Classify(Task):
     def loss(self) -> keras.losses.Loss:
         """Softmax cross entropy in nats, the mean over the examples, smoothed if asked."""
         smoothing = self.label_smoothing
-        return SmoothedCrossEntropy(smoothing) if smoothing else super().loss
+        return losses.SmoothedCrossEntropy(smoothing) if smoothing else super().loss
 
     def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
         """Nothing: ten labels are no picture."""
