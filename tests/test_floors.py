@@ -24,7 +24,7 @@ src.models.costs  src.models.receptive_field
 src.models.indexing  src.models.initializers
 src.models.windows
 src.models.pooling
-src.models.layers  src.models.vgg16
+src.models.layers  src.models.polyphase  src.models.vgg16
 src.models.backbones
 src.models.lenet  src.models.autoencoder  src.models.fcn
 src.models.layer_table  src.models.build

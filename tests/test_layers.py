@@ -16,6 +16,7 @@ from src.models.layers import (
     MaxPoolWithArgmax2D,
     MaxUnpool2D,
 )
+from src.models.polyphase import PolyphaseConv2DTranspose
 
 VECTORS = Path(__file__).parent / "vectors" / "pytorch_pooling.npz"
 RNG = np.random.default_rng(0)
@@ -405,6 +406,10 @@ LAYERS = {
         lambda layer, x: layer(keras.layers.AveragePooling2D(2, padding="same")(x), like=x),
     ),
     "depthwise": (lambda: DepthwiseConv2DTranspose((4, 3), 2, "valid"), lambda layer, x: layer(x)),
+    "polyphase": (
+        lambda: PolyphaseConv2DTranspose(2, (5, 4), (2, 3), padding="same"),
+        lambda layer, x: layer(x),
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from src import config
 from src.models.layers import AverageUnpool2D, MaxPoolWithArgmax2D, MaxUnpool2D
+from src.models.polyphase import PolyphaseConv2DTranspose
 
 # A dense layer on either side of the code, and a smooth activation, each took a tenth off the
 # error of a plain encoder with rectifiers at equal time.
@@ -89,7 +90,9 @@ def _decode(
         elif model.decoder == "average_unpool":
             x = AverageUnpool2D(2, name=f"unpool{level}")(x)
         activation = silu if level == 2 else None
-        x = layers.Conv2DTranspose(
-            filters, 5, strides, padding="same", activation=activation, name=f"deconv{level}"
-        )(x)
+        # The picture's few channels leave a register nearly empty, the level before does not.
+        kind = PolyphaseConv2DTranspose if level == 1 else layers.Conv2DTranspose
+        x = kind(filters, 5, strides, padding="same", activation=activation, name=f"deconv{level}")(
+            x
+        )
     return x
