@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from src import cli, config, quiet, runs
+from src import cli, config, machine, quiet, runs
 from src.data import sources
 
 
@@ -17,6 +17,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     trained = config.load(folder / runs.CONFIG)
     settings.check_fits(trained)
     chosen = settings.data or trained.data
+    machine.share_threads(trained)
     data = sources.load(chosen)
     # TensorFlow takes seconds to import: not before the words above are known to be right.
     quiet.tensorflow()

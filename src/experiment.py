@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from src import config, runs
+from src import config, machine, runs
 from src.data import pipeline, sources
 from src.data.dataset import DataSet, Split
 from src.errors import UserError
@@ -32,20 +32,9 @@ _PIXELS_PER_CALL = 2500 * 28 * 28
 
 
 def resolved(settings: config.Train) -> config.Train:
-    """Writes out what was left to the machine: where the data lies, and the precision.
-
-    `trainer.precision=auto` is bfloat16 where the machine multiplies that faster.
-    """
-    asked = settings.trainer.precision
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        flags = ""
-    fast = "avx512_bf16" in flags or "amx_bf16" in flags or tf.config.list_physical_devices("GPU")
-    precision = asked if asked != "auto" else "bfloat16" if fast else "float32"
-    trainer = settings.trainer.model_copy(update={"precision": precision})
+    """Writes out what was left to the machine, and where the data lies."""
     data = sources.pinned(settings.data)
-    return settings.model_copy(update={"trainer": trainer, "data": data})
+    return machine.resolved(settings).model_copy(update={"data": data})
 
 
 def check_own_data(folder: Path, data: DataSet, *splits: str) -> None:
@@ -86,7 +75,7 @@ class Experiment:
     """A run's data, model and task, and the folder that all of it is written to.
 
     Args:
-        settings: the run's configuration, its precision resolved.
+        settings: the run's configuration, resolved.
         folder: the run's.
         data: the data set.
     """
@@ -105,7 +94,7 @@ class Experiment:
         pictures = isinstance(settings.data, config.PictureData)
         shape = data.image_shape if pictures else settings.data.image_shape
         model = build(settings.model, shape, len(data.classes))
-        self.model = AveragedModel(model, settings.trainer.ema)
+        self.model = AveragedModel(model, settings.trainer.ema, settings.trainer.shards or 1)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
         self.draw = output.drawing(folder)
 
@@ -241,6 +230,7 @@ class Experiment:
                 "seconds": seconds,
                 "images_per_second": statistics.median(speeds) if speeds else None,
                 "precision": self.settings.trainer.precision,
+                "shards": self.settings.trainer.shards,
                 "versions": {
                     "python": platform.python_version(),
                     "tensorflow": tf.__version__,

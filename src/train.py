@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import cli, config, quiet, resume, runs
+from src import cli, config, machine, quiet, resume, runs
 from src.data import sources
 from src.errors import UserError
 
@@ -91,6 +91,7 @@ def _go_on(folder: Path, values: dict[str, Any], words: list[str], force: bool) 
 
 def _read(settings: config.Train) -> DataSet:
     """Reads and checks the data, and imports TensorFlow, which takes seconds, only then."""
+    machine.share_threads(settings)
     data = sources.load(settings.data)
     data.read()
     quiet.tensorflow()

@@ -32,6 +32,46 @@ def train(model, steps):
     model.fit(np.zeros((steps, 1)), np.zeros((steps, 1)), batch_size=1, verbose=0)
 
 
+def trained_in(shards):
+    """Weights after two steps, what five images make, and what was logged."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6, 6, 1))
+    maps = keras.layers.Conv2D(4, 3, activation="tanh", kernel_regularizer="l2")(inputs)
+    outputs = keras.layers.Dense(3)(keras.layers.Flatten()(maps))
+    model = AveragedModel(keras.Model(inputs, outputs), None, shards)
+    model.compile(keras.optimizers.SGD(0.1), loss="mse", metrics=["mae"])
+    generator = np.random.default_rng(0)
+    x, y = generator.random((16, 6, 6, 1), "float32"), generator.random((16, 3), "float32")
+    logs = model.fit(x, y, batch_size=8, shuffle=False, verbose=0).history
+    return model.get_weights(), model.predict(x[:5], verbose=0), logs
+
+
+@pytest.mark.parametrize("shards", [2, 4, 8])
+def test_shards_train_and_predict_as_the_whole_batch(shards):
+    (weights, outputs, logs), (others, same, again) = trained_in(1), trained_in(shards)
+    for weight, other in zip(weights, others, strict=True):
+        np.testing.assert_allclose(weight, other, atol=1e-6)
+    np.testing.assert_allclose(outputs, same, atol=1e-6)
+    assert {name: pytest.approx(value, abs=1e-6) for name, value in logs.items()} == again
+
+
+class _Counter(keras.layers.Layer):
+    """Notes how many examples it is called with."""
+
+    def call(self, x):
+        self.seen = [*getattr(self, "seen", []), x.shape[0]]
+        return x
+
+
+def test_shards_pass_through_the_layers_one_by_one():
+    inputs = keras.Input((1,))
+    model = AveragedModel(keras.Model(inputs, _Counter()(inputs)), None, shards=3)
+    images = np.arange(8.0).reshape(8, 1)
+    np.testing.assert_array_equal(model(images), images)
+    # The first call, with a symbol in place of a batch, built the layer.
+    assert model.layers[-1].seen == [None, 2, 3, 3]
+
+
 def test_the_averages_warm_up_as_in_tensorflow_1():
     model, seen = counting(0.99), []
     for _ in range(5):

@@ -13,7 +13,7 @@ src.errors
 src.quiet
 src.figures.*  src.pictures
 src.config.*  src.runs
-src.resume  src.data.dataset  src.data.options
+src.machine  src.resume  src.data.dataset  src.data.options
 src.data.bundled  src.data.idx  src.data.streamed  src.data.scenes
 src.data.augment  src.data.decode
 src.data.prepared  src.data.mask_folder  src.data.pictures

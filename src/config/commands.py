@@ -53,6 +53,23 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
+    def _shards_fit_the_batch(self) -> Train:
+        shards, batch_size = self.trainer.shards, self.trainer.batch_size
+        if shards is None or shards == 1:
+            return self
+        if isinstance(self.model, Fcn):
+            raise ValueError(
+                "expected trainer.shards=1 for model=fcn, whose batch normalisation is over the "
+                f"whole batch; received trainer.shards={shards}"
+            )
+        if batch_size % shards:
+            raise ValueError(
+                f"expected trainer.shards to divide trainer.batch_size={batch_size}; "
+                f"received trainer.shards={shards}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _model_fits_data(self) -> Train:
         model, data = self.model, self.data
         if isinstance(model, Fcn) and data.kind != "masks":

@@ -64,6 +64,9 @@ class Trainer(Section):
         checkpoint_every: steps between checkpoints; if null, one at the end of each epoch.
         keep: how many of the newest checkpoints are kept beside the best.
         precision: `float32`, `bfloat16` (mixed), or `auto`: bfloat16 where the processor has it.
+        shards: into how many equal parts a batch is divided, which then pass through the model side
+            by side, each on processors of its own, with the gradient of the whole batch but for
+            rounding; if null, 2 where that is faster.
         pictures: how many examples the pictures show.
         ema: decay of the moving averages of the weights, with which a model is then evaluated;
             null to keep none.
@@ -81,6 +84,7 @@ class Trainer(Section):
     checkpoint_every: Positive | None = None
     keep: Annotated[int, Field(ge=1, le=1000)] = 2
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    shards: Annotated[int, Field(ge=1, le=64)] | None = 1
     pictures: Annotated[int, Field(ge=1, le=100)] = 10
     ema: Fraction | None = None
     patience: Positive | None = None

@@ -6,6 +6,7 @@ trains; the raw weights stay the model's own and come back bit for bit after an 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,10 +24,12 @@ class AveragedModel(keras.Model):
     Args:
         model: what is trained; the two share their layers.
         decay: in [0, 1), or None to keep no averages.
+        shards: into how many parts a batch is divided, which pass through the layers side by side.
     """
 
-    def __init__(self, model: keras.Model, decay: float | None) -> None:
+    def __init__(self, model: keras.Model, decay: float | None, shards: int = 1) -> None:
         super().__init__(model.inputs, model.outputs, name=model.name)
+        self.shards = shards
         self.decay = decay
         # Not weights of the model: what it saves as its weights are the raw ones.
         self.averages = _Untracked(
@@ -41,6 +44,20 @@ class AveragedModel(keras.Model):
     def failed_step(self) -> int:
         """The first step whose loss was not finite, counted from 1; 0 if there was none."""
         return int(self._failed.variables[0])
+
+    def call(
+        self, inputs: keras.KerasTensor, training: bool | None = None, mask: None = None
+    ) -> keras.KerasTensor:
+        """Passes a batch through the layers, shard by shard."""
+        if self.shards == 1 or isinstance(inputs, keras.KerasTensor):
+            return super().call(inputs, training=training, mask=mask)
+        batch = ops.shape(inputs)[0]
+        ends = [batch * part // self.shards for part in range(self.shards + 1)]
+        outputs = [
+            super(AveragedModel, self).call(inputs[begin:end], training=training, mask=mask)
+            for begin, end in itertools.pairwise(ends)
+        ]
+        return ops.concatenate(outputs)
 
     def train_step(self, data: object) -> dict[str, keras.KerasTensor]:
         """Trains on a batch and updates the averages."""

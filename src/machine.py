@@ -1,0 +1,64 @@
+"""What a run leaves to the machine: the precision, the shards of a batch, and the threads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from src import config
+
+_SHARDS = 2
+# Their maps are small. lenet_mnist's second convolution keeps two threads busy by itself, and
+# batch normalisation, as in fcn, is over whole batches.
+_OF_SMALL_MAPS = (config.LeNet5, config.Autoencoder)
+
+
+def share_threads(settings: config.Train) -> None:
+    """Gives each shard of a batch threads of its own; to be called before TensorFlow starts.
+
+    Two threads that share an operation on small maps wait for one another after each; two shards,
+    each a chain of operations on one thread, meet once a step.
+    """
+    shards = _shards(settings)
+    if shards > 1:
+        threads = max(1, _processors() // shards)
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(shards))
+
+
+def resolved(settings: config.Train) -> config.Train:
+    """Writes out what was left to the machine.
+
+    `trainer.precision=auto` is bfloat16 where the machine multiplies that faster;
+    `trainer.shards=null` is 2 for the models of small maps, on several processors and no GPU, if
+    the batch is even.
+    """
+    import tensorflow as tf
+
+    trainer, gpu = settings.trainer, bool(tf.config.list_physical_devices("GPU"))
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        flags = ""
+    fast = "avx512_bf16" in flags or "amx_bf16" in flags or gpu
+    changes: dict[str, object] = {}
+    if trainer.precision == "auto":
+        changes["precision"] = "bfloat16" if fast else "float32"
+    if trainer.shards is None:
+        changes["shards"] = 1 if gpu else _shards(settings)
+    return settings.model_copy(update={"trainer": trainer.model_copy(update=changes)})
+
+
+def _shards(settings: config.Train) -> int:
+    trainer = settings.trainer
+    if trainer.shards is not None:
+        return trainer.shards
+    fits = trainer.batch_size % _SHARDS == 0 and _processors() >= _SHARDS
+    return _SHARDS if fits and isinstance(settings.model, _OF_SMALL_MAPS) else 1
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
