@@ -5,9 +5,14 @@ Keras' `evaluate` and `predict` would trace and run the model twice.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def evaluate(
@@ -30,16 +35,7 @@ def evaluate(
     if not keep:
         values = model.evaluate(batches, verbose=0, return_dict=True)
         return {name: float(value) for name, value in values.items()}, None, None
-    loss_tracker = model.metrics[0]
-
-    @tf.function(reduce_retracing=True)
-    def step(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        outputs = model(inputs, training=False)
-        loss = model.compute_loss(inputs, targets, outputs, training=False)
-        loss_tracker.update_state(loss, sample_weight=tf.shape(inputs)[0])
-        model.compute_metrics(inputs, targets, outputs)
-        return outputs
-
+    step = _step(model, model.metrics[0])
     model.reset_metrics()
     kept = []
     for inputs, targets in batches:
@@ -51,3 +47,18 @@ def evaluate(
         scores = value if isinstance(value, dict) else {name: value}
         values |= {score: float(number) for score, number in scores.items()}
     return values, np.concatenate([t for t, _ in kept]), np.concatenate([o for _, o in kept])
+
+
+@functools.lru_cache(maxsize=1)
+def _step(model: keras.Model, loss_tracker: keras.metrics.Metric) -> Step:
+    """A step of an evaluation, traced once however many data sets are evaluated."""
+
+    @tf.function(reduce_retracing=True)
+    def step(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        outputs = model(inputs, training=False)
+        loss = model.compute_loss(inputs, targets, outputs, training=False)
+        loss_tracker.update_state(loss, sample_weight=tf.shape(inputs)[0])
+        model.compute_metrics(inputs, targets, outputs)
+        return outputs
+
+    return step
