@@ -125,6 +125,19 @@ def test_a_step_changes_the_weights_and_they_are_saved_and_restored(
     np.testing.assert_array_equal(other(pictures), logits)
 
 
+@pytest.mark.parametrize("channels", [None, 7])
+def test_scores_start_at_zero_and_all_move(channels):
+    model = fcn((32, 32, 1), stride=8, filters=2, score_channels=channels)
+    pictures = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)
+    assert not np.any(model(pictures))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(pictures, pictures[..., 0] > 0.8, verbose=0)
+    for stride in (32, 16, 8):
+        kernel, bias = model.get_layer(f"score{stride}").get_weights()
+        assert np.abs(kernel).sum(axis=(0, 1, 2)).all()
+        assert bias.all()
+
+
 def test_frozen_upsampling_is_not_trained():
     model = fcn((64, 64, 1), freeze_upsampling=True, **SMALL)
     frozen = [layer for layer in model.layers if isinstance(layer, layers.Conv2DTranspose)]

@@ -76,10 +76,22 @@ def test_a_dense_kernel_of_many_classes_is_nearly_all_zeros():
     assert np.count_nonzero(dense) == np.prod(depthwise.shape) == 86_016
 
 
+def test_channels_of_another_number_are_mixed_and_then_upsampled():
+    kernel = np.asarray(Bilinear(seed=0)((4, 4, 3, 48)))
+    tent = reference.bilinear_kernel(2)
+    mixture = kernel[1, 1] / tent[1, 1]
+    np.testing.assert_allclose(kernel, np.multiply.outer(tent, mixture), rtol=1e-6)
+    # Uniform between -l and l, with l the root of 6 over inputs and outputs.
+    limit = (6 / (3 + 48)) ** 0.5
+    assert 0.9 * limit < np.abs(mixture).max() <= limit
+    assert mixture.std() == pytest.approx(limit / 3**0.5, rel=0.1)
+
+
 def test_serialises():
-    config = keras.initializers.serialize(Bilinear())
+    config = keras.initializers.serialize(Bilinear(seed=3))
     again = keras.initializers.deserialize(config)
-    np.testing.assert_array_equal(again((4, 4, 2, 2)), Bilinear()((4, 4, 2, 2)))
+    for shape in ((4, 4, 2, 2), (4, 4, 2, 5)):
+        np.testing.assert_array_equal(again(shape), Bilinear(seed=3)(shape))
 
 
 def test_other_shapes_are_refused():

@@ -55,21 +55,19 @@ def _skipped(
     if model.backbone == "vgg16":
         deepest = backbones.fully_connected(deepest)
     channels = model.score_channels or classes
-    # What starts at zero and is then multiplied by the zeros of the upsampling would never move.
-    initializer = "glorot_uniform" if model.score_channels else "zeros"
-    scores = _score(deepest, channels, 32, initializer)
+    scores = _score(deepest, channels, 32)
     for stage, stride in ((stages[3], 16), (stages[2], 8)):
         if stride >= model.stride:
-            finer = _score(stage.pooled, channels, stride, initializer)
+            finer = _score(stage.pooled, channels, stride)
             name = f"upsample{2 * stride}to{stride}"
             scores = _upsample(scores, channels, 2, finer, name, model)
             scores = layers.Add(name=f"fuse{stride}")([scores, finer])
     return _upsample(scores, classes, model.stride, image, f"upsample{model.stride}", model)
 
 
-def _score(x: keras.KerasTensor, channels: int, stride: int, initializer: str) -> keras.KerasTensor:
+def _score(x: keras.KerasTensor, channels: int, stride: int) -> keras.KerasTensor:
     """Scores; from zero, a skip changes nothing until it has learned (section 4.2)."""
-    return layers.Conv2D(channels, 1, kernel_initializer=initializer, name=f"score{stride}")(x)
+    return layers.Conv2D(channels, 1, kernel_initializer="zeros", name=f"score{stride}")(x)
 
 
 def _upsample(

@@ -19,10 +19,23 @@ class Bilinear(keras.initializers.Initializer):
     `(size + 1) // 2` about its middle `(size - 1) / 2`, for each axis, as in Long, Shelhamer and
     Darrell, "Fully convolutional networks for semantic segmentation" (2015, section 3.3).
 
-    Kernel shapes: `[height, width, out, in]`, of which only the diagonal `out == in` is not zero;
+    Kernel shapes: `[height, width, out, in]`, of which only the diagonal is not zero if `out` and
+    `in` are equal; else each output channel upsamples a mixture of the input channels, with weights
+    drawn as Glorot and Bengio 2010 have it (equation 16);
     or `[height, width, channels]`, the kernel of a `DepthwiseConv2DTranspose`, which has no zeros
     to hold: 21 classes and a 64x64 kernel make 86,016 weights rather than 1,806,336.
+
+    Args:
+        seed: of the mixtures; None to draw another one each time.
     """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+        self._mixtures = keras.initializers.GlorotUniform(seed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what rebuilds the initializer."""
+        return {"seed": self.seed}
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         """Returns the kernel.
@@ -40,7 +53,12 @@ class Bilinear(keras.initializers.Initializer):
                 f"received {shape=}"
             )
         tent = np.outer(_tent(shape[0]), _tent(shape[1]))
-        channels = np.eye(shape[2], shape[3]) if len(shape) == 4 else np.ones(shape[2])
+        if len(shape) == 3:
+            channels = np.ones(shape[2])
+        elif shape[2] == shape[3]:
+            channels = np.eye(shape[2])
+        else:
+            channels = keras.ops.convert_to_numpy(self._mixtures(shape[2:], "float32"))
         kernel = np.multiply.outer(tent, channels)
         return keras.ops.convert_to_tensor(kernel, dtype=dtype or keras.config.floatx())
 
