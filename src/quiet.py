@@ -49,8 +49,7 @@ def _absent(name: str) -> Iterator[None]:
 def tensorflow() -> ModuleType:
     """Imports TensorFlow and Keras and has them look for their devices, quietly.
 
-    Keras imports scikit-learn, which mlxtend needs, if it can, to offer wrappers for it: a sixth of
-    the time to start.
+    Keras imports scikit-learn if it can, to offer wrappers for it: a sixth of the time to start.
     """
     with standard_error(), _absent("sklearn"):
         import keras  # noqa: F401
