@@ -53,6 +53,7 @@ class Bilinear(keras.initializers.Initializer):
                 f"received {shape=}"
             )
         tent = np.outer(_tent(shape[0]), _tent(shape[1]))
+        channels: np.ndarray
         if len(shape) == 3:
             channels = np.ones(shape[2])
         elif shape[2] == shape[3]:
