@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from src import machine
 from src.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -56,8 +57,10 @@ def run(config_name: str, main: Callable[[dict[str, Any], list[str]], int]) -> N
         settings = HydraConfig.get()
         try:
             values = cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
-            if settings.mode == RunMode.MULTIRUN and values.get("run_dir"):
-                values["run_dir"] = str(Path(str(values["run_dir"])) / str(settings.job.num))
+            if settings.mode == RunMode.MULTIRUN:
+                machine.keep_threads()
+                if values.get("run_dir"):
+                    values["run_dir"] = str(Path(str(values["run_dir"])) / str(settings.job.num))
             status = main(values, list(settings.overrides.task)) or status
         except (UserError, OmegaConfBaseException) as error:
             status = _refuse(_one_line(error))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from src import config
 
+# Within an operation, and how many operations at once.
+_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _SHARDS = 2
 # Their maps are small. lenet_mnist's second convolution keeps two threads busy by itself, and
 # batch normalisation, as in fcn, is over whole batches.
@@ -22,8 +24,18 @@ def share_threads(settings: config.Train) -> None:
     shards = _shards(settings)
     if shards > 1:
         threads = max(1, _processors() // shards)
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(shards))
+        for name, number in zip(_THREADS, (threads, shards), strict=True):
+            os.environ.setdefault(name, str(number))
+
+
+def keep_threads() -> None:
+    """Leaves every operation all threads, whatever `share_threads` is asked for later.
+
+    The jobs of a multirun share one TensorFlow, and its threads have to suit the largest model.
+    """
+    for name in _THREADS:
+        # TensorFlow takes 0 for its own choice.
+        os.environ.setdefault(name, "0")
 
 
 def resolved(settings: config.Train) -> config.Train:
