@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.data.dataset import Split
+from src.data.dataset import Split, allocate
 from src.data.pipeline import evaluation_batches, training_batches
 
 
@@ -58,3 +58,32 @@ def test_an_evaluation_sees_every_example_once_and_in_order(examples):
     split = Split(images, np.arange(examples, dtype=np.int32))
     seen = np.concatenate([targets for _, targets in evaluation_batches(split, both)])
     np.testing.assert_array_equal(seen, np.arange(examples))
+
+
+def test_images_that_begin_where_tensorflow_wants_them_are_not_copied():
+    images = allocate((4, 2, 3, 1), np.dtype(np.uint8))
+    images[:] = 1
+    read = Split(images, np.arange(4, dtype=np.int32)).reader()
+    images[2] = 9
+    assert read([1, 2])[0][:, 0, 0, 0].numpy().tolist() == [1, 9]
+    del images
+    assert read([2])[0].numpy().max() == 9
+
+
+@pytest.mark.parametrize("start", [1, 7, 64])
+@pytest.mark.parametrize("step", [1, 2])
+def test_slices_and_read_only_arrays_are_read_all_the_same(start, step):
+    whole = numbered(200)
+    whole.images.flags.writeable = False
+    images, targets = whole[start::step].reader()([0, 3])
+    assert images[:, 0, 0, 0].numpy().tolist() == [start, start + 3 * step]
+    assert targets.numpy().tolist() == [start, start + 3 * step]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+@pytest.mark.parametrize("shape", [(1,), (3, 5, 7, 2), (1000,)])
+def test_memory_begins_at_a_multiple_of_64_bytes(shape, dtype):
+    for _ in range(20):
+        array = allocate(shape, np.dtype(dtype))
+        assert (array.shape, array.dtype) == (shape, dtype)
+        assert array.ctypes.data % 64 == 0

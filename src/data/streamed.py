@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from src import quiet
-from src.data.dataset import AsTheyAre, DataError, Reader, Split
+from src.data.dataset import AsTheyAre, DataError, Reader, Split, allocate
 from src.data.options import untuned
 
 if TYPE_CHECKING:
@@ -147,11 +147,15 @@ class Streamed(AsTheyAre):
 
     def arrays(self) -> Split:
         """The examples in memory."""
-        parts = list(self.parts())
-        return Split(
-            np.concatenate([part.images for part in parts]),
-            np.concatenate([part.targets for part in parts]),
-        )
+        held: list[np.ndarray] = []
+        end = 0
+        for part in self.parts():
+            arrays = (part.images, part.targets)
+            held = held or [allocate((len(self), *a.shape[1:]), a.dtype) for a in arrays]
+            begin, end = end, end + len(part)
+            for whole, some in zip(held, arrays, strict=True):
+                whole[begin:end] = some
+        return Split(*held)
 
 
 def open_records(
