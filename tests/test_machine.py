@@ -45,7 +45,7 @@ def test_a_precision_that_is_asked_for_is_kept():
     assert machine.resolved(settings("model=lenet5")).trainer.precision in ("float32", "bfloat16")
 
 
-def threads(words, before="", **environment):
+def threads(words, before="pass", **environment):
     """The threads within and between operations of TensorFlow as a run would have them."""
     code = (
         f"import os; from tests.test_machine import *; {before};"
