@@ -23,8 +23,8 @@ src.models.arithmetic  src.models.reference  src.models.bitmaps
 src.models.costs  src.models.receptive_field
 src.models.indexing  src.models.initializers
 src.models.windows
-src.models.pooling
-src.models.layers  src.models.polyphase  src.models.vgg16
+src.models.pooling  src.models.polyphase
+src.models.layers  src.models.vgg16
 src.models.backbones
 src.models.lenet  src.models.autoencoder  src.models.fcn
 src.models.layer_table  src.models.build

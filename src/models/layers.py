@@ -10,6 +10,7 @@ from keras import ops
 from src.models import arithmetic, indexing, pooling
 from src.models.indexing import Tensor
 from src.models.initializers import Bilinear
+from src.models.polyphase import interleaved, kernel_phases
 
 Shape = tuple[int | None, ...]
 
@@ -201,20 +202,13 @@ class DepthwiseConv2DTranspose(keras.layers.Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """Returns the upsampled maps."""
-        channels = self.kernel.shape[-1]
         grid = list(zip(self.kernel_size, self.strides, strict=True))
         taps = [-(-kernel // stride) for kernel, stride in grid]
-        missing = [(0, tap * s - k) for tap, (k, s) in zip(taps, grid, strict=True)]
-        phases = ops.pad(self.kernel, [*missing, (0, 0)])
-        phases = ops.reshape(phases, (taps[0], grid[0][1], taps[1], grid[1][1], channels))
-        phases = ops.flip(ops.transpose(phases, (0, 2, 4, 1, 3)), (0, 1))
-        phases = ops.reshape(phases, (*taps, channels, -1))
+        ends_y, ends_x = ((0, tap * s - k) for tap, (k, s) in zip(taps, grid, strict=True))
+        kernel = kernel_phases(self.kernel, (ends_y, ends_x), self.strides)
         x = ops.pad(x, [(0, 0), *((tap - 1, tap - 1) for tap in taps), (0, 0)])
-        full = ops.depthwise_conv(x, phases, padding="valid")
-        rows, columns = ops.shape(full)[1:3]
-        full = ops.reshape(full, (-1, rows, columns, channels, *self.strides))
-        full = ops.transpose(full, (0, 1, 4, 2, 5, 3))
-        full = ops.reshape(full, (-1, rows * self.strides[0], columns * self.strides[1], channels))
+        phases = ops.depthwise_conv(x, kernel, padding="valid")
+        full = interleaved(phases, self.kernel.shape[-1], self.strides)
         down, across = (self._crop(*axis) for axis in grid)
         return full[:, down, across]
 

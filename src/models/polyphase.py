@@ -11,6 +11,41 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
+Pair = tuple[int, int]
+
+
+def kernel_phases(
+    kernel: keras.KerasTensor, ends: tuple[Pair, Pair], strides: Pair
+) -> keras.KerasTensor:
+    """The kernel of the convolution whose maps are the phases of a transposed one.
+
+    Args:
+        kernel: `[height, width, in]` of each channel by itself, or `[height, width, in, out]`.
+        ends: zeros that fill height and width up to whole strides, before and after.
+        strides: growth of the maps, vertical and horizontal.
+
+    Returns:
+        `[taps, taps, in, out * phases]`, of each output map one phase after the other.
+    """
+    (height, width), channels = strides, kernel.shape[2:]
+    kernel = ops.pad(kernel, [*ends, *[(0, 0)] * len(channels)])
+    rows, columns = kernel.shape[0] // height, kernel.shape[1] // width
+    kernel = ops.reshape(kernel, (rows, height, columns, width, *channels))
+    kernel = ops.moveaxis(kernel, (1, 3), (-2, -1))
+    return ops.reshape(ops.flip(kernel, (0, 1)), (rows, columns, channels[0], -1))
+
+
+def interleaved(phases: keras.KerasTensor, channels: int, strides: Pair) -> keras.KerasTensor:
+    """Puts phases, `[batch, rows, columns, channels * phases]`, in their places.
+
+    Returns:
+        Maps `[batch, rows * stride, columns * stride, channels]`.
+    """
+    rows, columns = ops.shape(phases)[1:3]
+    grid = ops.reshape(phases, (-1, rows, columns, channels, *strides))
+    grid = ops.transpose(grid, (0, 1, 4, 2, 5, 3))
+    return ops.reshape(grid, (-1, rows * strides[0], columns * strides[1], channels))
+
 
 @keras.saving.register_keras_serializable("deconv")
 class PolyphaseConv2DTranspose(layers.Conv2DTranspose):
@@ -38,24 +73,17 @@ class PolyphaseConv2DTranspose(layers.Conv2DTranspose):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Convolves, and puts the phases in their places."""
-        (height, width), maps = self.strides, self.filters
         (y, ends_y), (x, ends_x) = map(_taps, self.kernel_size, self.strides)
-        kernel = ops.pad(self.kernel, [ends_y, ends_x, (0, 0), (0, 0)])
-        kernel = ops.reshape(kernel, (sum(y) + 1, height, sum(x) + 1, width, maps, -1))
-        kernel = ops.flip(ops.transpose(kernel, (0, 2, 5, 1, 3, 4)), (0, 1))
-        kernel = ops.reshape(kernel, (*kernel.shape[:3], height * width * maps))
+        kernel = ops.transpose(self.kernel, (0, 1, 3, 2))
+        kernel = kernel_phases(kernel, (ends_y, ends_x), self.strides)
         phases = ops.conv(ops.pad(inputs, [(0, 0), y, x, (0, 0)]), kernel, padding="valid")
-        rows, columns = ops.shape(inputs)[1:3]
-        grid = ops.reshape(phases, (-1, rows, columns, height, width, maps))
-        outputs = ops.reshape(
-            ops.transpose(grid, (0, 1, 3, 2, 4, 5)), (-1, rows * height, columns * width, maps)
-        )
+        outputs = interleaved(phases, self.filters, self.strides)
         if self.use_bias:
             outputs = outputs + self.bias
         return self.activation(outputs)
 
 
-def _taps(kernel: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def _taps(kernel: int, stride: int) -> tuple[Pair, Pair]:
     """How many input pixels before and after its own an output pixel sees along an axis.
 
     `out[s*q + r]` is the sum of `x[q + d] * w[r + p - s*d]`, where `p` weights come before the
