@@ -3,15 +3,17 @@
     python -m benchmarks.logging_cost [rounds] [model ...]
 
 With: the line and the curves of the epoch, histograms of the weights, pictures, the checkpoint.
-Without them: training and validation alone. Both in one process, taking turns; one epoch warms up
-and three count. Prints for each model the seconds of an epoch without, what it takes more with,
-and of that what each part took at the epoch's end.
+Without them: training and validation alone. Both in one process, taking turns, with the threads
+that the model is trained with, a process for each model; one epoch warms up and three count. Prints
+for each model the seconds of an epoch without, what it takes more with, and of that what each part
+took at the epoch's end.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +27,7 @@ import hydra
 import keras
 from omegaconf import OmegaConf
 
-from src import config, experiment
+from src import config, experiment, machine
 from src.cli import CONFIGS
 from src.data import sources
 from src.data.dataset import DataSet
@@ -94,39 +96,48 @@ class _Observed(experiment.Experiment):
         return super()._fit(plan, step, saver, [self.clock, *timed])
 
 
-def observe(model: str, folder: Path, data: DataSet, writes: bool) -> _Observed:
-    """Trains a few epochs of a model."""
+def composed_for(model: str) -> config.Train:
+    """The configuration of a few epochs of a model."""
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         composed = hydra.compose("train", [f"model={model}", f"trainer.epochs={EPOCHS}"])
     values = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True))
     del values["resume"], values["force"]
-    settings = experiment.resolved(config.parse(config.Train, values))
+    return config.parse(config.Train, values)
+
+
+def observe(settings: config.Train, folder: Path, data: DataSet, writes: bool) -> _Observed:
+    """Trains a few epochs of a model."""
     observed = _Observed(settings, folder, data, writes)
     observed.train(None)
     return observed
 
 
-def main(rounds: int, models: list[str]) -> None:
-    """Lets epochs with and without logging take turns."""
+def main(rounds: int, model: str) -> None:
+    """Lets epochs of a model with and without logging take turns."""
+    settings = composed_for(model)
+    machine.share_threads(settings)
     data = sources.load(config.TfdsData(name="mnist", fallback=False))
-    for model in models:
-        seconds: dict[bool, list[float]] = {False: [], True: []}
-        parts: dict[str, list[float]] = {}
-        for _ in range(rounds):
-            for writes in seconds:
-                with tempfile.TemporaryDirectory() as folder:
-                    observed = observe(model, Path(folder), data, writes)
-                seconds[writes] += observed.clock.seconds
-                for name, taken in observed.parts.items():
-                    parts.setdefault(name, []).extend(taken[2:])
-        without = statistics.median(seconds[False])
-        more = statistics.median(b - a for a, b in zip(seconds[False], seconds[True], strict=True))
-        detail = ", ".join(f"{n} {statistics.median(t):.3f} s" for n, t in parts.items())
-        print(f"{model}: {without:.2f} s an epoch, {more:+.2f} s ({more / without:+.1%}): {detail}")
+    settings = experiment.resolved(settings)
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    parts: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for writes in seconds:
+            with tempfile.TemporaryDirectory() as folder:
+                observed = observe(settings, Path(folder), data, writes)
+            seconds[writes] += observed.clock.seconds
+            for name, taken in observed.parts.items():
+                parts.setdefault(name, []).extend(taken[2:])
+    without = statistics.median(seconds[False])
+    more = statistics.median(b - a for a, b in zip(seconds[False], seconds[True], strict=True))
+    detail = ", ".join(f"{n} {statistics.median(t):.3f} s" for n, t in parts.items())
+    print(f"{model}: {without:.2f} s an epoch, {more:+.2f} s ({more / without:+.1%}): {detail}")
 
 
 if __name__ == "__main__":
-    main(
-        int(sys.argv[1]) if len(sys.argv) > 1 else 3,
-        sys.argv[2:] or ["lenet5", "lenet_mnist", "autoencoder"],
-    )
+    rounds_asked, *models = sys.argv[1:] or ["3"]
+    if len(models) == 1:
+        main(int(rounds_asked), models[0])
+    else:
+        for each in models or ["lenet5", "lenet_mnist", "autoencoder"]:
+            command = [sys.executable, "-m", "benchmarks.logging_cost", rounds_asked, each]
+            subprocess.run(command, check=True)
