@@ -26,7 +26,7 @@ src.models.windows
 src.models.pooling  src.models.polyphase
 src.models.layers  src.models.vgg16
 src.models.backbones
-src.models.lenet  src.models.autoencoder  src.models.fcn
+src.models.lenet  src.models.lenet_mnist  src.models.autoencoder  src.models.fcn
 src.models.layer_table  src.models.build
 src.training.metrics  src.training.losses  src.training.optimizers
 src.training.plan  src.training.averages

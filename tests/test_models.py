@@ -7,13 +7,8 @@ import pytest
 from src import config
 from src.models.autoencoder import build_autoencoder, silu
 from src.models.bitmaps import codes
-from src.models.lenet import (
-    EuclideanRbf,
-    SparseConv2D,
-    WholeConv2D,
-    build_lenet5,
-    build_lenet_mnist,
-)
+from src.models.lenet import EuclideanRbf, SparseConv2D, WholeConv2D, build_lenet5
+from src.models.lenet_mnist import build_lenet_mnist
 
 DIGIT = (28, 28, 1)
 
