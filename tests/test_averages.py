@@ -72,6 +72,21 @@ def test_shards_pass_through_the_layers_one_by_one():
     assert model.layers[-1].seen == [None, 2, 3, 3]
 
 
+class _Doubling(keras.Model):
+    """Passes a batch through its layers in a way of its own."""
+
+    def call(self, inputs, training=None, mask=None):
+        outputs = super().call(inputs, training=training, mask=mask)
+        return outputs if isinstance(inputs, keras.KerasTensor) else 2 * outputs
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_model_passes_batches_through_its_layers_in_its_own_way(shards):
+    inputs = keras.Input((3,))
+    model = AveragedModel(_Doubling(inputs, keras.layers.ReLU()(inputs)), None, shards)
+    np.testing.assert_array_equal(model(np.ones((4, 3))), np.full((4, 3), 2))
+
+
 def test_the_averages_warm_up_as_in_tensorflow_1():
     model, seen = counting(0.99), []
     for _ in range(5):

@@ -29,6 +29,8 @@ class AveragedModel(keras.Model):
 
     def __init__(self, model: keras.Model, decay: float | None, shards: int = 1) -> None:
         super().__init__(model.inputs, model.outputs, name=model.name)
+        # A subclass may pass a batch through the layers in a way of its own.
+        self._pass = model.call
         self.shards = shards
         self.decay = decay
         # Not weights of the model: what it saves as its weights are the raw ones.
@@ -50,11 +52,11 @@ class AveragedModel(keras.Model):
     ) -> keras.KerasTensor:
         """Passes a batch through the layers, shard by shard."""
         if self.shards == 1 or isinstance(inputs, keras.KerasTensor):
-            return super().call(inputs, training=training, mask=mask)
+            return self._pass(inputs, training=training, mask=mask)
         batch = ops.shape(inputs)[0]
         ends = [batch * part // self.shards for part in range(self.shards + 1)]
         outputs = [
-            super(AveragedModel, self).call(inputs[begin:end], training=training, mask=mask)
+            self._pass(inputs[begin:end], training=training, mask=mask)
             for begin, end in itertools.pairwise(ends)
         ]
         return ops.concatenate(outputs)
