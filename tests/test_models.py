@@ -7,7 +7,7 @@ import pytest
 from src import config
 from src.models.autoencoder import build_autoencoder, silu
 from src.models.bitmaps import codes
-from src.models.lenet import EuclideanRbf, SparseConv2D, WholeConv2D, build_lenet5
+from src.models.lenet import EuclideanRbf, SparseConv2D, WholeConv2D, build_lenet5, scaled_tanh
 from src.models.lenet_mnist import build_lenet_mnist
 
 DIGIT = (28, 28, 1)
@@ -144,6 +144,17 @@ def test_a_whole_convolution_is_the_convolution_and_keeps_its_weights_shape():
     assert whole.compute_output_shape(x.shape) == (2, 1, 1, 7)
     with pytest.raises(ValueError, match=r"expected an input of \(4, 3\).*received \(5, 3\)"):
         whole(np.zeros((2, 5, 3, 5), np.float32))
+
+
+def test_the_squashing_function_maps_1_to_1_and_rounds_once():
+    x = np.linspace(-4, 4, 33, dtype=np.float32)  # that bfloat16 has, too
+    exact = 1.7159 * np.tanh(2 / 3 * x.astype(float))
+    np.testing.assert_allclose(scaled_tanh(x), exact, rtol=1e-6)
+    np.testing.assert_allclose(scaled_tanh(np.float32([-1, 1])), [-1, 1], atol=1e-4)
+    squashed = scaled_tanh(keras.ops.cast(x, "bfloat16"))
+    rounded = keras.ops.cast(exact, "bfloat16")
+    assert keras.backend.standardize_dtype(squashed.dtype) == "bfloat16"
+    np.testing.assert_array_equal(*(keras.ops.cast(y, "float32") for y in (squashed, rounded)))
 
 
 def test_the_activation_of_the_autoencoder_is_x_times_its_sigmoid():
