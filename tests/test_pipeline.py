@@ -46,6 +46,11 @@ def test_the_largest_seed_is_a_seed():
     assert order(numbered(20), seed=2**32 - 1, last=2).shape == (2, 10)
 
 
+def test_a_graph_is_told_how_large_a_training_batch_is():
+    images, targets = training_batches(numbered(20), both, 10, 0, 0, 2).element_spec
+    assert (images.shape, targets.shape) == ((10, 2, 3, 1), (10,))
+
+
 def test_an_image_goes_with_its_target_and_is_scaled_to_the_unit_interval():
     for images, targets in training_batches(numbered(256), both, 32, 0, 0, 8):
         np.testing.assert_allclose(images[:, 0, 0, 0], targets.numpy() / 255, rtol=1e-6)

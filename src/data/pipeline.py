@@ -45,7 +45,8 @@ def training_batches(
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, begin = step // steps_per_epoch, step % steps_per_epoch * batch_size
         order = tf.random.experimental.index_shuffle(
-            tf.range(begin, begin + batch_size),
+            # The graph knows how many these are, as it would not those of `range(begin, end)`.
+            begin + tf.range(batch_size, dtype=tf.int64),
             seed=tf.cast([seed, epoch], tf.uint32),
             max_index=tf.cast(examples - 1, tf.int64),
         )
