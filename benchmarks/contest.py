@@ -14,15 +14,26 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import hydra
 import numpy as np
+from omegaconf import OmegaConf
 
-from src import config
+from src import cli, config
 from src.data import sources
 
 ROOT = Path(__file__).resolve().parent.parent
 Measurement = dict[str, Any]
+
+
+def composed(*words: str) -> config.Train:
+    """The configuration that `python -m src.train` would have with these words."""
+    with hydra.initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+        composition = hydra.compose("train", [*words])
+    values = cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
+    del values["resume"], values["force"]
+    return config.parse(config.Train, values)
 
 
 def write_mnist(path: Path) -> None:

@@ -18,17 +18,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, cast
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import hydra
 import keras
-from omegaconf import OmegaConf
 
+from benchmarks import contest
 from src import config, experiment, machine
-from src.cli import CONFIGS
 from src.data import sources
 from src.data.dataset import DataSet
 from src.training.plan import Plan
@@ -96,15 +93,6 @@ class _Observed(experiment.Experiment):
         return super()._fit(plan, step, saver, [self.clock, *timed])
 
 
-def composed_for(model: str) -> config.Train:
-    """The configuration of a few epochs of a model."""
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        composed = hydra.compose("train", [f"model={model}", f"trainer.epochs={EPOCHS}"])
-    values = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=True))
-    del values["resume"], values["force"]
-    return config.parse(config.Train, values)
-
-
 def observe(settings: config.Train, folder: Path, data: DataSet, writes: bool) -> _Observed:
     """Trains a few epochs of a model."""
     observed = _Observed(settings, folder, data, writes)
@@ -114,9 +102,9 @@ def observe(settings: config.Train, folder: Path, data: DataSet, writes: bool) -
 
 def main(rounds: int, model: str) -> None:
     """Lets epochs of a model with and without logging take turns."""
-    settings = composed_for(model)
+    settings = contest.composed(f"model={model}", "data.fallback=false", f"trainer.epochs={EPOCHS}")
     machine.share_threads(settings)
-    data = sources.load(config.TfdsData(name="mnist", fallback=False))
+    data = sources.load(settings.data)
     settings = experiment.resolved(settings)
     seconds: dict[bool, list[float]] = {False: [], True: []}
     parts: dict[str, list[float]] = {}

@@ -80,19 +80,11 @@ def main() -> None:
 
 
 def _measure(words: list[str], folder: str) -> dict[str, float]:
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    from src import cli, config, quiet
+    from benchmarks import contest
+    from src import quiet
     from src.data import sources
 
-    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
-        composed = compose("train", ["experiment=street", f"data.dir={folder}", *words])
-    values = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(values, dict)
-    settings = config.parse(
-        config.Train, {key: values[key] for key in ("model", "data", "optimizer", "trainer")}
-    )
+    settings = contest.composed("experiment=street", f"data.dir={folder}", *words)
     begun = time.perf_counter()
     data = sources.load(settings.data)
     measured = {"check_seconds": time.perf_counter() - begun}
