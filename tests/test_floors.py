@@ -23,7 +23,8 @@ src.models.arithmetic  src.models.reference  src.models.bitmaps
 src.models.costs  src.models.receptive_field
 src.models.indexing  src.models.initializers
 src.models.windows
-src.models.pooling  src.models.polyphase  src.models.phases  src.models.strided
+src.models.pooling  src.models.phases  src.models.strided
+src.models.polyphase
 src.models.layers  src.models.vgg16
 src.models.backbones
 src.models.lenet  src.models.lenet_mnist  src.models.autoencoder  src.models.fcn

@@ -63,12 +63,3 @@ def test_has_the_gradients_of_the_transposed_convolution(kernel, stride):
         gradients.append(tape.gradient(total, [inputs, *weights]))
     for mine, theirs in zip(*gradients, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"padding": "valid"}, {"padding": "same", "dilation_rate": 2}],
-)
-def test_refuses_what_it_does_not_compute(options):
-    with pytest.raises(ValueError, match=r"expected padding='same' without dilation .*; received"):
-        PolyphaseConv2DTranspose(1, 3, 1, **options).build((None, 4, 4, 1))

@@ -9,9 +9,9 @@ only every stride-th weight; all phases are the maps of one convolution with str
 from __future__ import annotations
 
 import keras
-from keras import layers, ops
+from keras import ops
 
-Pair = tuple[int, int]
+from src.models.strided import Pair, StridedConv2DTranspose
 
 
 def kernel_phases(
@@ -48,39 +48,22 @@ def interleaved(phases: keras.KerasTensor, channels: int, strides: Pair) -> kera
 
 
 @keras.saving.register_keras_serializable("deconv")
-class PolyphaseConv2DTranspose(layers.Conv2DTranspose):
+class PolyphaseConv2DTranspose(StridedConv2DTranspose):
     """`Conv2DTranspose` with SAME padding, computed phase by phase.
 
     It has the same weights and, but for rounding, the same values. On a CPU it is the faster one
     where there are few filters: the phases fill vector registers that lay empty.
 
-    Shapes: `[batch, rows, columns, channels]` to `[batch, rows * stride, columns * stride,
-    filters]`, the strides of the two axes.
-
-    Raises:
-        ValueError: (when built) padding, dilation or layout are others.
+    Shapes and errors are those of `StridedConv2DTranspose`.
     """
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the kernel `[height, width, filters, channels]` and the bias `[filters]`."""
-        form = (self.padding, *self.dilation_rate, self.data_format)
-        if form != ("same", 1, 1, "channels_last") or self.output_padding is not None:
-            raise ValueError(
-                "expected padding='same' without dilation or output padding, channels last; "
-                f"received {form}, output_padding={self.output_padding}"
-            )
-        super().build(input_shape)
-
-    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+    def transposed(self, x: keras.KerasTensor, kernel: keras.KerasTensor) -> keras.KerasTensor:
         """Convolves, and puts the phases in their places."""
-        (y, ends_y), (x, ends_x) = map(_taps, self.kernel_size, self.strides)
-        kernel = ops.transpose(self.kernel, (0, 1, 3, 2))
+        (top, ends_y), (side, ends_x) = map(_taps, self.kernel_size, self.strides)
+        kernel = ops.transpose(kernel, (0, 1, 3, 2))
         kernel = kernel_phases(kernel, (ends_y, ends_x), self.strides)
-        phases = ops.conv(ops.pad(inputs, [(0, 0), y, x, (0, 0)]), kernel, padding="valid")
-        outputs = interleaved(phases, self.filters, self.strides)
-        if self.use_bias:
-            outputs = outputs + self.bias
-        return self.activation(outputs)
+        phases = ops.conv(ops.pad(x, [(0, 0), top, side, (0, 0)]), kernel, padding="valid")
+        return interleaved(phases, self.filters, self.strides)
 
 
 def _taps(kernel: int, stride: int) -> tuple[Pair, Pair]:
