@@ -185,7 +185,7 @@ class PhasedLeNet5(keras.Model):
         x = layer("normalise")(layer("pad")(inputs) if inputs.shape[1] == 28 else inputs)
         x = phases(x, 4)
         windows = ops.concatenate([x[:, :-1, :-1], x[:, :-1, 1:], x[:, 1:, :-1], x[:, 1:, 1:]], -1)
-        x = _squashed_and_pooled(windows, layer("c1"), 4, 1)
+        x = _squashed_and_pooled(windows, layer("c1"), 4, 1, windows=True)
         x = _squashed_and_pooled(x, layer("c3"), 2, _AMPLITUDE)
         x = scaled_tanh(layer("c5")(_AMPLITUDE * x))
         x = scaled_tanh(layer("f6")(layer("flatten")(x)))
@@ -193,18 +193,23 @@ class PhasedLeNet5(keras.Model):
 
 
 def _squashed_and_pooled(
-    x: keras.KerasTensor, convolution: layers.Conv2D, stride: int, scale: float
+    x: keras.KerasTensor,
+    convolution: layers.Conv2D,
+    stride: int,
+    scale: float,
+    windows: bool = False,
 ) -> keras.KerasTensor:
     """Convolves, squashes, averages 2x2 pixels and squashes again, but for the last factor.
 
     Args:
-        x: phases, or windows of them as large as the kernel.
+        x: phases, or windows of them.
         convolution: whose weights are used.
         stride: of the phases.
         scale: what `x` lacks.
+        windows: whether the channels of `x` are windows of phases, as large as the kernel.
     """
     kernel = kernel_between_phases(scale * _SLOPE * convolution.kernel, stride)
-    if x.shape[-1] == kernel.shape[0] ** 2 * kernel.shape[2]:
+    if windows:
         kernel = ops.reshape(kernel, (1, 1, x.shape[-1], -1))
     x = ops.conv(x, kernel, padding="valid")
     x = _tanh(x + ops.tile(_SLOPE * convolution.bias, stride * stride))
