@@ -89,7 +89,7 @@ def test_a_killed_and_a_stopped_run_end_as_if_left_alone(model, precision, tmp_p
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_run_killed_again_and_again_ends_as_if_left_alone(model, precision, tmp_path):
-    words = f"{MODELS[model]} trainer.epochs=24 trainer.checkpoint_every=3 trainer.ema=0.99"
+    words = f"{MODELS[model]} trainer.epochs=40 trainer.checkpoint_every=3 trainer.ema=0.99"
     words += f" trainer.precision={precision}"
     run("src.train", f"{words} run_dir=alone", tmp_path)
     generator = random.Random(model + precision)
