@@ -44,13 +44,14 @@ def training_batches(
 
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, begin = step // steps_per_epoch, step % steps_per_epoch * batch_size
+        # The graph knows how many these are, as it would not those of `range(begin, end)`.
+        places = tf.range(batch_size, dtype=tf.int64)
         order = tf.random.experimental.index_shuffle(
-            # The graph knows how many these are, as it would not those of `range(begin, end)`.
-            begin + tf.range(batch_size, dtype=tf.int64),
+            begin + places,
             seed=tf.cast([seed, epoch], tf.uint32),
             max_index=tf.cast(examples - 1, tf.int64),
         )
-        images, targets = read(order, step * batch_size + tf.range(batch_size, dtype=tf.int64))
+        images, targets = read(order, step * batch_size + places)
         return pair(_scaled(images), targets)
 
     return _in_order(tf.data.Dataset.range(first_step, last_step), batch)

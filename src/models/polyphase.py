@@ -59,10 +59,10 @@ class PolyphaseConv2DTranspose(StridedConv2DTranspose):
 
     def transposed(self, x: keras.KerasTensor, kernel: keras.KerasTensor) -> keras.KerasTensor:
         """Convolves, and puts the phases in their places."""
-        (top, ends_y), (side, ends_x) = map(_taps, self.kernel_size, self.strides)
+        (rows, ends_y), (columns, ends_x) = map(_taps, self.kernel_size, self.strides)
         kernel = ops.transpose(kernel, (0, 1, 3, 2))
         kernel = kernel_phases(kernel, (ends_y, ends_x), self.strides)
-        phases = ops.conv(ops.pad(x, [(0, 0), top, side, (0, 0)]), kernel, padding="valid")
+        phases = ops.conv(ops.pad(x, [(0, 0), rows, columns, (0, 0)]), kernel, padding="valid")
         return interleaved(phases, self.filters, self.strides)
 
 

@@ -144,6 +144,7 @@ def _differentiated(
     def differentiated(x: Any, w: Any) -> tuple[Any, Any]:
         return function(x, w), lambda dy: gradients(x, w, dy)
 
+    # Keras' own conversion may leave it a variable, which has no gradient here.
     return differentiated(x, tf.convert_to_tensor(kernel))
 
 
