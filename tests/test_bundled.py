@@ -60,6 +60,7 @@ ROW = ",".join(["0"] * 784)
         (gzip.compress(b"1,2,3\n" * 5), r"rows of 28\*28 pixels"),
         (gzip.compress(f"{ROW},3\n".encode() * 5), "500 digits of every class"),
     ],
+    ids=["missing", "no gzip", "truncated", "a letter", "short rows", "one class"],
 )
 def test_another_file_than_the_known_one_is_refused(tmp_path, monkeypatch, content, line):
     (tmp_path / "data" / "data").mkdir(parents=True)

@@ -81,7 +81,9 @@ def test_a_folders_pictures_come_by_name_and_nothing_else(tmp_path):
     assert names == ["B.png", "a.png", "b 2.JPG", "é.jpeg"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"text", slice(40), slice(-30)])
+@pytest.mark.parametrize(
+    "damage", [b"", b"text", slice(40), slice(-30)], ids=["empty", "text", "begun", "cut"]
+)
 def test_a_picture_that_cannot_be_read_is_named(path, damage):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     Image.fromarray(noise).save(path)

@@ -95,7 +95,9 @@ def test_a_folder_that_was_named_is_used_or_refused(monkeypatch, tmp_path, tfds_
 
 
 @pytest.mark.parametrize("key", ["dir", "idx_dir"])
-@pytest.mark.parametrize("word", ["x" * 5000, "a\0b", "~nosuchuser/x", ""])
+@pytest.mark.parametrize(
+    "word", ["x" * 5000, "a\0b", "~nosuchuser/x", ""], ids=["long", "null", "nobody", "empty"]
+)
 def test_a_folder_that_cannot_be_one_is_refused_in_one_line(
     monkeypatch, tmp_path, tfds_folder, key, word
 ):

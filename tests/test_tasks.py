@@ -20,6 +20,7 @@ LOGITS = np.array([[np.log(3), 0]], np.float32)
         (0, 0.2, -0.9 * np.log(0.75) - 0.1 * np.log(0.25)),
         (1, 0.2, -0.1 * np.log(0.75) - 0.9 * np.log(0.25)),
     ],
+    ids=["right", "wrong", "right-smoothed", "wrong-smoothed"],
 )
 def test_label_smoothing_spreads_a_part_of_the_label_evenly(label, smoothing, expected):
     loss = Classify(SimpleNamespace(classes=("a", "b")), smoothing).loss
