@@ -3,7 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from src import config
+from src.models.autoencoder import build_autoencoder
 from src.training.averages import AveragedModel
 
 
@@ -70,6 +75,37 @@ def test_shards_pass_through_the_layers_one_by_one():
     np.testing.assert_array_equal(model(images), images)
     # The first call, with a symbol in place of a batch, built the layer.
     assert model.layers[-1].seen == [None, 2, 3, 3]
+
+
+class _NonEmpty(keras.layers.Layer):
+    """Refuses a batch of none, as TensorFlow's convolutions do."""
+
+    def call(self, x):
+        tf.debugging.assert_positive(tf.shape(x)[0])
+        return tf.identity(x)
+
+
+@settings(deadline=None, max_examples=40)
+@given(examples=st.integers(1, 12), shards=st.integers(1, 6), known=st.booleans())
+def test_no_part_of_a_batch_is_empty(examples, shards, known):
+    inputs = keras.Input((2,))
+    model = AveragedModel(keras.Model(inputs, _NonEmpty()(inputs)), None, shards)
+    signature = None if known else [tf.TensorSpec((None, 2), tf.float32)]
+    images = tf.reshape(tf.range(2.0 * examples), (examples, 2))
+    outputs = tf.function(model, input_signature=signature)(images)
+    np.testing.assert_array_equal(outputs, images)
+
+
+@pytest.mark.parametrize("examples", [1, 2, 3])
+def test_metrics_of_fewer_examples_than_shards_are_those_of_the_whole(examples):
+    network = build_autoencoder(config.Autoencoder(name="autoencoder", filters=2), (8, 8, 1))
+    images = np.random.default_rng(0).random((examples, 8, 8, 1), "float32")
+    measured = []
+    for shards in (1, 3):
+        model = AveragedModel(network, None, shards)
+        model.compile(loss="mse", metrics=["mae"])
+        measured.append(model.evaluate(images, images, verbose=0))
+    np.testing.assert_allclose(*measured, rtol=1e-6)
 
 
 class _Doubling(keras.Model):

@@ -53,13 +53,13 @@ class AveragedModel(keras.Model):
         """Passes a batch through the layers, shard by shard."""
         if self.shards == 1 or isinstance(inputs, keras.KerasTensor):
             return self._pass(inputs, training=training, mask=mask)
-        batch = ops.shape(inputs)[0]
-        ends = [batch * part // self.shards for part in range(self.shards + 1)]
+        batch, padded = _at_least(self.shards, inputs)
+        ends = [ops.shape(padded)[0] * part // self.shards for part in range(self.shards + 1)]
         outputs = [
-            self._pass(inputs[begin:end], training=training, mask=mask)
+            self._pass(padded[begin:end], training=training, mask=mask)
             for begin, end in itertools.pairwise(ends)
         ]
-        return ops.concatenate(outputs)
+        return ops.concatenate(outputs)[:batch]
 
     def train_step(self, data: object) -> dict[str, keras.KerasTensor]:
         """Trains on a batch and updates the averages."""
@@ -94,6 +94,21 @@ class AveragedModel(keras.Model):
         finally:
             for (weight, _), value in zip(pairs, raw, strict=True):
                 weight.assign(value)
+
+
+def _at_least(count: int, inputs: keras.KerasTensor) -> tuple[int, keras.KerasTensor]:
+    """The size of a batch, and the batch with examples of zeros after its own if it has too few.
+
+    TensorFlow's convolutions refuse a batch of none.
+    """
+    batch = ops.shape(inputs)[0]
+    if isinstance(batch, int):
+        missing = max(count - batch, 0)
+    else:
+        missing = ops.maximum(count - batch, 0)
+    if isinstance(missing, int) and not missing:
+        return batch, inputs
+    return batch, ops.pad(inputs, [(0, missing), *[(0, 0)] * (len(inputs.shape) - 1)])
 
 
 class _Untracked:
