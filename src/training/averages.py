@@ -102,12 +102,9 @@ def _at_least(count: int, inputs: keras.KerasTensor) -> tuple[int, keras.KerasTe
     TensorFlow's convolutions refuse a batch of none.
     """
     batch = ops.shape(inputs)[0]
-    if isinstance(batch, int):
-        missing = max(count - batch, 0)
-    else:
-        missing = ops.maximum(count - batch, 0)
-    if isinstance(missing, int) and not missing:
+    if isinstance(batch, int) and batch >= count:
         return batch, inputs
+    missing = ops.maximum(count - batch, 0)
     return batch, ops.pad(inputs, [(0, missing), *[(0, 0)] * (len(inputs.shape) - 1)])
 
 
