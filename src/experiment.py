@@ -23,7 +23,7 @@ from src.training.checkpoints import Checkpoint, Checkpoints
 from src.training.evaluation import evaluate
 from src.training.plan import Plan
 from src.training.saver import Interrupted, Progress, Saver
-from src.training.tasks import for_model
+from src.training.tasks import for_task
 from src.training.warm_start import warm_start
 
 # One call into TensorFlow trains about this many pixels, some tenths of a second: Ctrl-C and the
@@ -89,10 +89,9 @@ class Experiment:
         self.data = data
         self.class_weights = self._weigh_classes() if settings.trainer.class_weights else None
         smoothing = settings.trainer.label_smoothing
-        self.task = for_model(settings.model.name, data, self.class_weights, smoothing)
+        self.task = for_task(settings.model.task, data, self.class_weights, smoothing)
         # What a picture measures is known only once it is read, unlike a digit.
-        pictures = isinstance(settings.data, config.PictureData)
-        shape = data.image_shape if pictures else settings.data.image_shape
+        shape = settings.data.image_shape if settings.data.one_size else data.image_shape
         model = build(settings.model, shape, len(data.classes))
         self.model = AveragedModel(model, settings.trainer.ema, settings.trainer.shards or 1)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)

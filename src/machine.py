@@ -10,9 +10,6 @@ from src import config
 # Within an operation, and how many operations at once.
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _SHARDS = 2
-# Their maps are small. lenet_mnist's second convolution keeps two threads busy by itself, and
-# batch normalisation, as in fcn, is over whole batches.
-_OF_SMALL_MAPS = (config.LeNet5, config.Autoencoder)
 
 
 def share_threads(settings: config.Train) -> None:
@@ -66,7 +63,7 @@ def _shards(settings: config.Train) -> int:
     if trainer.shards is not None:
         return trainer.shards
     fits = trainer.batch_size % _SHARDS == 0 and _processors() >= _SHARDS
-    return _SHARDS if fits and isinstance(settings.model, _OF_SMALL_MAPS) else 1
+    return _SHARDS if fits and settings.model.small_maps and settings.model.separable else 1
 
 
 def _processors() -> int:

@@ -7,8 +7,11 @@ from typing import Any
 
 from src import cli, config, pictures, quiet, runs
 
-# What is written for a picture, by the name of the model; classifiers write one table.
-_ENDINGS = {"fcn": (".png", "-overlay.png"), "autoencoder": (".png", "-sheet.png")}
+# What is written for a picture; classifiers write one table.
+_ENDINGS: dict[str, tuple[str, ...]] = {
+    "segmentation": (".png", "-overlay.png"),
+    "reconstruction": (".png", "-sheet.png"),
+}
 
 
 def main(values: dict[str, Any], words: list[str]) -> int:
@@ -19,7 +22,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     trained = config.load(folder / runs.CONFIG)
     output = Path(settings.output or folder / "predictions")
     found = pictures.find(settings.input)
-    endings = _ENDINGS.get(trained.model.name, ())
+    endings = _ENDINGS.get(trained.model.task, ())
     pictures.check_output(output, settings.input, found, endings, settings.overwrite)
     # TensorFlow takes seconds to import: not before the words above are known to be right.
     quiet.tensorflow()

@@ -69,14 +69,14 @@ class Predictor:
     """
 
     def __init__(self, trained: config.Train, folder: Path, checkpoint: str) -> None:
-        self.kind = trained.model
+        self.network = trained.model
         self.facts = Facts.of(folder)
         bfloat16 = trained.trainer.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
         shape: Any = self.facts.image_shape
-        if isinstance(self.kind, config.Fcn):
+        if self.network.any_size:
             shape = (None, None, shape[-1])
-        model = build(self.kind, shape, len(self.facts.classes))
+        model = build(self.network, shape, len(self.facts.classes))
         self.model = AveragedModel(model, trained.trainer.ema)
         Checkpoints(folder / "checkpoints").named(checkpoint).restore(self.model)
 
@@ -94,9 +94,9 @@ class Predictor:
         output.mkdir(parents=True, exist_ok=True)
         self.converted = self.dark = 0
         with self.model.averaged():
-            if isinstance(self.kind, config.Fcn):
+            if self.network.task == "segmentation":
                 yield from self._segment(found, output, invert)
-            elif isinstance(self.kind, config.Autoencoder):
+            elif self.network.task == "reconstruction":
                 yield from self._reconstruct(found, output, invert)
             else:
                 yield from self._classify(found, output, invert)
@@ -120,7 +120,7 @@ class Predictor:
         height, width, channels = self.facts.image_shape
         for path in found:
             picture = pictures.read(path, channels)
-            if not isinstance(self.kind, config.Fcn):
+            if not self.network.any_size:
                 self.converted += picture.shape[:2] != (height, width)
                 picture = pictures.resized(picture, height or 0, width or 0)
                 self.dark += channels == 1 and pictures.dark_on_light(picture)

@@ -39,12 +39,10 @@ def _with_sources(settings: config.Train) -> config.Train:
         UserError: there is no such file, or no such run of the same model.
     """
     model = settings.model
-    if not isinstance(model, config.Fcn):
-        return settings
-    if model.weights not in (None, "imagenet") and not Path(model.weights).is_file():
+    weights = getattr(model, "weights", None)
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
         raise UserError(
-            "expected a weights file of Keras' VGG16, imagenet or null; "
-            f"received model.weights={model.weights}"
+            f"expected a weights file there, imagenet or null; received model.weights={weights}"
         )
     if model.init_from is None:
         return settings
@@ -53,11 +51,10 @@ def _with_sources(settings: config.Train) -> config.Train:
         other = config.load(folder / runs.CONFIG).model
     except UserError as error:
         raise UserError(f"model.init_from: {error}") from error
-    forms = [(own.name, getattr(own, "backbone", None)) for own in (model, other)]
-    if forms[0] != forms[1] or not any(folder.glob("checkpoints/step-*")):
+    if model.family != other.family or not any(folder.glob("checkpoints/step-*")):
+        family = " with ".join(f"{key}={value}" for key, value in model.family.items())
         raise UserError(
-            f"expected model.init_from to be a trained run of model={model.name} with "
-            f"model.backbone={model.backbone}; received {folder}"
+            f"expected model.init_from to be a trained run of {family}; received {folder}"
         )
     model = model.model_copy(update={"init_from": str(folder)})
     return settings.model_copy(update={"model": model})

@@ -51,8 +51,10 @@ MODULES = {
 
 
 def floor(module):
-    listed = module if module in ORDER else module.rpartition(".")[0]
-    assert listed in ORDER, f"{module} stands on no floor"
+    listed = module
+    while listed and listed not in ORDER:
+        listed = listed.rpartition(".")[0]
+    assert listed, f"{module} stands on no floor"
     return ORDER[listed]
 
 

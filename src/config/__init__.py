@@ -13,21 +13,23 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from src.config.commands import ConfigError, Eval, Predict, Resume, Train
-from src.config.data import (
-    BundledDigits,
-    Data,
-    MaskFolder,
-    OxfordPet,
-    PictureData,
-    Scenes,
-    TfdsData,
-)
-from src.config.model import Autoencoder, Fcn, LeNet5, LeNetMnist, Model
+from src.config.commands import AnyModel, ConfigError, Eval, Predict, Resume, Train
+from src.config.data import Data, PictureData
+from src.config.datasets.mask_folder import MaskFolder
+from src.config.datasets.mnist import TfdsData
+from src.config.datasets.mnist_5k import BundledDigits
+from src.config.datasets.oxford_iiit_pet import OxfordPet
+from src.config.datasets.scenes import Scenes
+from src.config.model import Model, TaskName
+from src.config.models.autoencoder import Autoencoder
+from src.config.models.fcn import Fcn
+from src.config.models.lenet5 import LeNet5
+from src.config.models.lenet_mnist import LeNetMnist
 from src.config.section import Section, Shape
 from src.config.training import Optimizer, Trainer
 
 __all__ = [
+    "AnyModel",
     "Autoencoder",
     "BundledDigits",
     "ConfigError",
@@ -45,6 +47,7 @@ __all__ = [
     "Resume",
     "Scenes",
     "Shape",
+    "TaskName",
     "TfdsData",
     "Train",
     "Trainer",

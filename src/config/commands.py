@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from src.config.data import Data, PictureData
-from src.config.model import Autoencoder, Fcn, LeNet5, LeNetMnist, Model
+from src.config import datasets, models
+from src.config.data import Data
+from src.config.model import Model
+from src.config.registry import names, union
 from src.config.section import Section, Text
 from src.config.training import Optimizer, Trainer
 from src.errors import UserError
+
+_DATA = union(datasets, Data)
+
+if TYPE_CHECKING:
+    AnyModel: TypeAlias = Model
+    AnyData: TypeAlias = Data
+else:
+    AnyModel = Annotated[union(models, Model), Field(discriminator="name")]
+    AnyData = Annotated[_DATA, Field(discriminator="name")]
+
+# What a data set must have for a task, and how a message calls it.
+_KINDS = {"classification": ("labels",), "segmentation": ("masks",)}
+_NAMES = {"labels": "one label an image", "masks": "a mask an image"}
 
 
 class ConfigError(UserError):
@@ -25,8 +40,8 @@ class Train(Section):
         seed: of the initial weights, the order of the data and the dropout.
     """
 
-    model: Model
-    data: Data
+    model: AnyModel
+    data: AnyData
     optimizer: Optimizer
     trainer: Trainer
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -35,7 +50,7 @@ class Train(Section):
     @model_validator(mode="after")
     def _class_weights_are_of_pixels(self) -> Train:
         weights = self.trainer.class_weights
-        if weights and not isinstance(self.model, Fcn):
+        if weights and self.model.task != "segmentation":
             raise ValueError(
                 "expected trainer.class_weights=null for a model that gives pixels no class; "
                 f"received trainer.class_weights={weights} with model={self.model.name}"
@@ -45,7 +60,7 @@ class Train(Section):
     @model_validator(mode="after")
     def _smoothed_labels_are_of_images(self) -> Train:
         smoothing = self.trainer.label_smoothing
-        if smoothing and not isinstance(self.model, LeNet5 | LeNetMnist):
+        if smoothing and self.model.task != "classification":
             raise ValueError(
                 "expected trainer.label_smoothing=0 for a model that gives an image no class; "
                 f"received trainer.label_smoothing={smoothing} with model={self.model.name}"
@@ -57,9 +72,9 @@ class Train(Section):
         shards, batch_size = self.trainer.shards, self.trainer.batch_size
         if shards is None or shards == 1:
             return self
-        if isinstance(self.model, Fcn):
+        if not self.model.separable:
             raise ValueError(
-                "expected trainer.shards=1 for model=fcn, whose batch normalisation is over the "
+                f"expected trainer.shards=1 for model={self.model.name}, whose layers look at the "
                 f"whole batch; received trainer.shards={shards}"
             )
         if batch_size % shards:
@@ -72,34 +87,22 @@ class Train(Section):
     @model_validator(mode="after")
     def _model_fits_data(self) -> Train:
         model, data = self.model, self.data
-        if isinstance(model, Fcn) and data.kind != "masks":
+        kinds = _KINDS.get(model.task, (data.kind,))
+        if data.kind not in kinds:
+            known = names(_DATA, lambda section: section.kind in kinds)
             raise ValueError(
-                "expected data with a mask an image (data=scenes, mask_folder or oxford_iiit_pet) "
-                f"for model=fcn; received data={data.name}, which has one label an image"
+                f"expected data with {_NAMES[kinds[0]]} (data={known}) for model={model.name}; "
+                f"received data={data.name}, which has {_NAMES[data.kind]}"
             )
-        if isinstance(model, LeNet5 | LeNetMnist) and data.kind != "labels":
+        if not (data.one_size or model.any_size):
+            known = names(_DATA, lambda section: section.one_size)
             raise ValueError(
-                "expected data with one label an image (data=mnist, fashion_mnist or mnist_5k) "
-                f"for model={model.name}; received data={data.name}"
-            )
-        if isinstance(model, Autoencoder) and isinstance(data, PictureData):
-            raise ValueError(
-                "expected images of one small size (data=mnist, fashion_mnist, mnist_5k or "
-                f"scenes) for model=autoencoder; received data={data.name}"
+                f"expected images of one size (data={known}) for model={model.name}; "
+                f"received data={data.name}"
             )
         height, width, _ = data.image_shape
-        if height is None or width is None:
-            return self
-        if isinstance(model, Fcn) and model.stride > (shorter := min(height, width)):
-            raise ValueError(
-                f"expected model.stride of at most the shorter side, {shorter} pixels; "
-                f"received model.stride={model.stride}"
-            )
-        if isinstance(model, Autoencoder) and (height % 4 or width % 4):
-            raise ValueError(
-                "expected height and width that 4 divides for model=autoencoder, which halves "
-                f"them twice; received {height}x{width}"
-            )
+        if height is not None and width is not None:
+            model.check_size(height, width)
         return self
 
 
@@ -128,7 +131,7 @@ class Eval(Section):
     run: Text
     checkpoint: Literal["best", "last"] = "best"
     split: Literal["train", "val", "test"] = "test"
-    data: Data | None = None
+    data: AnyData | None = None
 
     def check_fits(self, trained: Train) -> None:
         """Refuses data that a trained model cannot take.
@@ -140,8 +143,7 @@ class Eval(Section):
 
         def form(data: Data) -> tuple[object, ...]:
             height, width, channels = data.image_shape
-            # A fully convolutional network takes pictures of any size.
-            size = () if isinstance(trained.model, Fcn) else (height, width)
+            size = () if trained.model.any_size else (height, width)
             return data.kind, data.classes, channels, *size
 
         if form(own) != form(other):

@@ -70,15 +70,17 @@ def load(data: Data) -> DataSet:
             return _mask_folder(data)
         case OxfordPet():
             return _pets(data)
-    return _find(data)
+        case TfdsData():
+            return _find(data)
+    raise TypeError(f"expected a section of a data set that there is; received {data!r}")
 
 
 def pinned(data: Data) -> Data:
     """Writes out where the data lies, so that a run finds it again without the environment."""
-    if isinstance(data, BundledDigits):
-        return data
     if isinstance(data, MaskFolder):
         return data.model_copy(update={"dir": str(_path(data.dir or "."))})
+    if not isinstance(data, TfdsData | Scenes | OxfordPet):
+        return data
     if not isinstance(data, OxfordPet) and data.dir is None and data.idx_dir is not None:
         return data.model_copy(update={"idx_dir": str(_path(data.idx_dir))})
     root = _tfds_root(data)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from src import figures
+from src import config, figures
 from src.data.dataset import DataSet, Examples, Split
 from src.training import baselines, losses, metrics
 
@@ -203,21 +203,25 @@ class Segment(Task):
         return {"class_iou": {name: None if math.isnan(v) else v for name, v in named}}
 
 
-def for_model(
-    name: str,
+def for_task(
+    name: config.TaskName,
     data: DataSet,
     class_weights: Sequence[float] | None = None,
     label_smoothing: float = 0.0,
 ) -> Task:
-    """The task that a model of this name is built for.
+    """The task of this name.
 
     Args:
-        name: the model's registered name.
+        name: `classification`, `reconstruction` or `segmentation`.
         data: the data set.
         class_weights: of each class in the loss of a segmentation; None for 1.
         label_smoothing: part of a label's weight in the loss of a classification that is spread
             over all classes.
     """
-    if name == "fcn":
-        return Segment(data, class_weights)
-    return Reconstruct(data) if name == "autoencoder" else Classify(data, label_smoothing)
+    match name:
+        case "classification":
+            return Classify(data, label_smoothing)
+        case "reconstruction":
+            return Reconstruct(data)
+        case "segmentation":
+            return Segment(data, class_weights)

@@ -24,10 +24,8 @@ def warm_start(model: AveragedModel, settings: config.Model) -> None:
     Raises:
         UserError: they cannot be had, or none of them is this model's.
     """
-    if not isinstance(settings, config.Fcn):
-        return
-    if settings.weights:
-        log.info(vgg16.load_weights(model, settings.weights))
+    if weights := getattr(settings, "weights", None):
+        log.info(vgg16.load_weights(model, weights))
     if settings.init_from:
         folder = Path(settings.init_from)
         own = config.load(folder / runs.CONFIG)

@@ -1,0 +1,1 @@
+"""A section for each data set that there is."""
