@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 LOCK = $(PYTHON) -m uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet
 
-.PHONY: check test slow peer lock
+.PHONY: check test slow peer attack lock
 
 .venv/locked: requirements-test.lock
 	python3 -m venv .venv
@@ -24,6 +24,9 @@ slow: .venv/locked  ## long proofs: runs that are killed again and again
 peer: .venv/locked  ## comparisons with PyTorch and JAX
 	$(PYTHON) -m pip install --quiet torch==2.13.0 jax
 	$(PYTHON) -m pytest -m peer
+
+attack: .venv/locked  ## kills, damage, forgeries, full disks, random words; about an hour
+	$(PYTHON) -m tests.attack
 
 # Versions stay as they are locked unless pyproject.toml asks for others; to take the newest of all,
 # remove both files first. No address is written, so that any index serves.

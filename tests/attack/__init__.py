@@ -1,0 +1,1 @@
+"""A campaign against the program: `make attack` kills, damages, forges, fills and miswords it."""
