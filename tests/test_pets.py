@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from PIL import Image
 from src.config import OxfordPet
 from src.data import download, sources
 from src.data.dataset import DataError
-from src.data.pets import records
+from src.data.pets import Record
 from src.data.pipeline import evaluation_batches
+from src.data.tfrecords import Files
 
 tf = pytest.importorskip("tensorflow")
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -135,13 +137,26 @@ def damaged(root, tmp_path, name, change):
     return tmp_path / "root"
 
 
+def forged(data, old, new):
+    """Records with something exchanged in them and the checksums that belong to that."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x")
+        path.write_bytes(data)
+        records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for record in records:
+                writer.write(record.replace(old, new))
+        return path.read_bytes()
+
+
 DAMAGES = [
     ("*train*00000*", lambda d: d[:-9], "expected whole records; received a file that ends inside"),
     ("*train*00001*", lambda d: b"", "expected 5 examples in split train, .*; received 3"),
-    ("*test*", lambda d: d.replace(b"segmentation_mask", b"segmentation_mist"), "received Inde"),
-    ("*test*", lambda d: d.replace(b"\xff\xd8\xff", b"\xff\xd9\xff"), "image at byte 12: expected"),
+    ("*test*", lambda d: d.replace(b"segmentation_mask", b"segmentation_mist"), "corrupted record"),
+    ("*test*", lambda d: forged(d, b"segmentation_mask", b"segmentation_mist"), "received Inde"),
+    ("*test*", lambda d: forged(d, b"\xff\xd8\xff", b"\xff\xd9\xff"), "image at byte 12: expected"),
     ("dataset_info.json", lambda d: d[:-9], "expected a readable description"),
-    ("features.json", lambda d: d.replace(b'"segmentation_mask"', b'"mask"'), "of features image"),
+    ("features.json", lambda d: d.replace(b'"segmentation_mask"', b'"mask"'), "of images image"),
 ]
 
 
@@ -163,9 +178,9 @@ def test_records_lie_where_tensorflow_finds_them(tmp_path):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for one in wanted:
             writer.write(one)
-    data = path.read_bytes()
-    assert [data[r.start : r.start + r.length] for r in records(path)] == wanted
-    assert records(Path(shutil.copy(path, tmp_path / "y")))[1].key == "y 28"
+    files = Files([path, Path(shutil.copy(path, tmp_path / "y"))])
+    assert [files.record(number) for number in range(len(files))] == wanted * 2
+    assert Record(files, len(wanted) + 1).key == "y 28"
 
 
 def test_what_is_neither_here_nor_to_be_downloaded_is_told_in_one_line(tmp_path, monkeypatch):

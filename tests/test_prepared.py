@@ -1,14 +1,17 @@
 """Folders of TensorFlow Datasets: read as TFDS reads them, and damage told in one line."""
 
 import json
+import os
+import re
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from src.data import prepared
+from src.data import prepared, tfds_info
 from src.data.dataset import DataError, Split, digest_of
 from src.data.streamed import Streamed
 
@@ -150,7 +153,7 @@ BAD = [
     ("a record too many", other_records(lambda: [record(GREY, 1)] * 8), "7 examples .* 8"),
     ("label 10", other_records(lambda: [record(GREY, 10)] * 7), "labels 0 to 9 .* 10 to 10"),
     ("label -1", other_records(lambda: [record(GREY, -1)] * 7), "labels 0 to 9 .* -1 to -1"),
-    ("other size", other_records(lambda: [record(GREY[:27], 1)] * 7), r"\[27,28,1\]"),
+    ("other size", other_records(lambda: [record(GREY[:27], 1)] * 7), "PNG images of 28x28 pixels"),
     (
         "broken picture",
         other_records(lambda: [record(GREY, 1).replace(PNG, b"\x89PNG\r\n\x1a\r")] * 7),
@@ -158,8 +161,12 @@ BAD = [
     ),
     ("other records", other_records(lambda: [b"\x0a\x00"] * 7), "readable records .* received"),
     ("damaged description", edit("dataset_info.json", lambda d: d[:-9]), "readable description"),
-    ("no features", lambda f: (f / "features.json").unlink(), "readable description"),
-    ("no test split", describe(lambda i: i["splits"].pop()), "splits train and test .*test"),
+    ("no features", lambda f: (f / "features.json").unlink(), "No such file"),
+    (
+        "no test split",
+        describe(lambda i: i["splits"].pop()),
+        r"splits train and test .*received splits \['train'\]",
+    ),
     (
         "count that lies",
         describe(lambda i: i["splits"][0].update(shardLengths=[str(10**12)])),
@@ -168,7 +175,7 @@ BAD = [
     (
         "other features",
         edit("features.json", lambda d: d.replace(b'"28"', b'"32"')),
-        r"features \{'image': \(28, 28, 1\).*received .* \(32, 32, 1\)",
+        r"features \{'image': \('Image', \(28, 28, 1\).*received .* \(32, 32, 1\)",
     ),
     ("other format", describe(lambda i: i.update(fileFormat="riegeli")), "tfrecord"),
 ]
@@ -181,10 +188,115 @@ def test_damage_is_told_in_one_line_with_the_folder(folder, damage, line, budget
     with pytest.raises(DataError, match=line) as caught:
         prepared.read(folder, budget)["train"].arrays()
     message = str(caught.value)
-    assert message.startswith(f"{folder}: expected")
-    assert "; received" in message
+    assert re.match(f"{re.escape(str(folder))}[^:]*: expected .*; received", message)
     assert "\n" not in message
     assert len(message) < 600
+
+
+def features(change: Callable[[dict], object]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        path = folder / "features.json"
+        value = json.loads(path.read_text())
+        change(value)
+        path.write_text(json.dumps(value))
+
+    return damage
+
+
+def fifo(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink() or os.mkfifo(folder / name)
+
+
+def outside(folder: Path) -> None:
+    (folder.parent / "x.tfrecord").write_bytes((folder / TRAIN).read_bytes())
+    describe(lambda i: i["splits"][0].update(filepathTemplate="../x.tfrecord"))(folder)
+
+
+def of_class(name: str) -> Callable[[Path], None]:
+    return features(lambda f: f["featuresDict"]["features"]["label"].update(pythonClassName=name))
+
+
+def gigabytes() -> list[bytes]:
+    """Records whose pictures say that they have 2^30 pixels."""
+    sizes = struct.pack(">II", 28, 28), struct.pack(">II", 1 << 15, 1 << 15)
+    return [record(GREY, 1).replace(*sizes)] * 7
+
+
+FORGED = [
+    (
+        "a stranger's class",
+        of_class("theirs.module.Label"),
+        "itself, .* 'theirs.module",
+    ),
+    ("a class beside ours", of_class("tensorflow_datasets_x.y.Label"), "datasets_x.y"),
+    (
+        "a stranger's class deep inside",
+        features(lambda f: f.update(more=[{"sequence": {"pythonClassName": "theirs.Deep"}}])),
+        "theirs.Deep",
+    ),
+    ("another kind of feature", of_class("tensorflow_datasets.core.features.text.Text"), "'Text'"),
+    ("a file outside", outside, r"names of files in the folder; received '\.\./x.tfrecord'"),
+    ("a pipe of records", fifo(TRAIN), "regular file; received a pipe"),
+    ("a pipe of a description", fifo("features.json"), "regular file; received a pipe"),
+    (
+        "a folder of records",
+        lambda f: (f / TRAIN).unlink() or (f / TRAIN).mkdir(),
+        "regular file; received a folder",
+    ),
+    ("a large description", edit("dataset_info.json", lambda d: d + b" " * (5 << 20)), "at most"),
+    ("deep", edit("features.json", lambda d: b"[" * 100_000), "readable description"),
+    ("a list", edit("features.json", lambda d: b"[]"), "readable description"),
+    ("no text", edit("dataset_info.json", lambda d: b"\xff" + d), "readable description"),
+    ("a record of 2^60 bytes", edit(TRAIN, lambda d: struct.pack("<Q", 1 << 60) + d[8:]), "whole"),
+    ("pictures of gigabytes", other_records(gigabytes), "PNG images of 28x28 pixels"),
+]
+
+
+@pytest.mark.parametrize("budget", [HELD, STREAMED], ids=["held", "streamed"])
+@pytest.mark.parametrize(("forge", "line"), [f[1:] for f in FORGED], ids=[f[0] for f in FORGED])
+def test_a_strangers_folder_runs_nothing_and_does_not_hang(folder, forge, line, budget):
+    forge(folder)
+    with pytest.raises(DataError, match=line) as caught:
+        prepared.read(folder, budget)["train"].arrays()
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_code_in_a_folder_is_not_imported(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    for name in ("mnist.py", "theirs.py", "mnist_dataset_builder.py", "__init__.py"):
+        (folder / name).write_text("raise SystemExit('ran')")
+    describe(lambda i: i.update(moduleName="mnist"))(folder)
+    assert len(prepared.read(folder, HELD)["train"]) == 7
+    of_class("theirs.Label")(folder)
+    with pytest.raises(DataError, match=r"received 'theirs\.Label'"):
+        prepared.read(folder, HELD)
+
+
+def test_what_older_versions_of_tfds_have_written_is_read(folder):
+    own = "tensorflow_datasets.core.features."
+    image = {"shape": [28, 28, 1], "dtype": "uint8", "encoding_format": "png"}
+    content = {
+        "image": {"type": f"{own}image_feature.Image", "content": image},
+        "label": {"type": f"{own}class_label_feature.ClassLabel", "content": {"num_classes": 10}},
+    }
+    older = {"type": f"{own}features_dict.FeaturesDict", "content": content}
+    (folder / "features.json").write_text(json.dumps(older))
+    describe(lambda i: [split.pop("filepathTemplate") for split in i["splits"]])(folder)
+    assert prepared.read(folder, HELD)["train"].targets.tolist() == LABELS["train"]
+
+
+def test_files_are_named_as_tfds_names_them(folder):
+    for template in ("{SPLIT}-{SHARD_INDEX}.of{NUM_SHARDS}", "{DATASET}.{SPLIT}.{SHARD_X_OF_Y}"):
+        describe(
+            lambda i, template=template: i["splits"][0].update(
+                filepathTemplate=template, shardLengths=["3"] * 120
+            )
+        )(folder)
+        theirs = tfds.builder_from_directory(folder).info.splits["train"]
+        ours = tfds_info.describe(folder).splits["train"]
+        assert [str(path) for path in ours.paths] == [str(path) for path in theirs.filepaths]
+        assert ours.count == theirs.num_examples
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"MNIST is not prepared in {REAL}")

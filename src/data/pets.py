@@ -7,48 +7,53 @@ the annotators left open.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from src import quiet
 from src.data.dataset import DataError
 from src.data.decode import Labels
+from src.data.reading import clipped
+from src.data.tfds_info import describe
+from src.data.tfrecords import Files
 
 NAMES = ("pet", "background", "border")
 _FEATURES = ("image", "segmentation_mask")
-# A record of TFRecord: its length, a checksum of that, the record, its checksum.
-_LENGTH, _HEAD, _TAIL = struct.Struct("<Q"), 12, 4
 
 
 @dataclass(frozen=True)
 class Record:
-    """One example in a TFRecord file.
+    """One example in TFRecord files.
 
     Attributes:
-        path: the file.
-        start: first byte of the example.
-        length: its length in bytes.
+        files: the files of its split.
+        number: its place in them.
     """
 
-    path: Path
-    start: int
-    length: int
+    files: Files
+    number: int
+
+    @property
+    def _path(self) -> Path:
+        return self.files.paths[self.files.file[self.number]]
+
+    @property
+    def _start(self) -> int:
+        return int(self.files.begin[self.number])
 
     @property
     def key(self) -> str:
         """The file's name and the example's first byte."""
-        return f"{self.path.name} {self.start}"
+        return f"{self._path.name} {self._start}"
 
     @property
     def image(self) -> str:
         """What a message calls the image."""
-        return f"{self.path}, image at byte {self.start}"
+        return f"{self._path}, image at byte {self._start}"
 
     @property
     def mask(self) -> str:
         """What a message calls the mask."""
-        return f"{self.path}, mask at byte {self.start}"
+        return f"{self._path}, mask at byte {self._start}"
 
     def read(self) -> tuple[bytes, bytes]:
         """The encoded image and the encoded mask.
@@ -58,9 +63,7 @@ class Record:
         """
         import tensorflow as tf
 
-        with self.path.open("rb") as file:
-            file.seek(self.start)
-            data = file.read(self.length)
+        data = self.files.record(self.number)
         try:
             features = tf.train.Example.FromString(data).features.feature
             image, mask = (features[name].bytes_list.value[0] for name in _FEATURES)
@@ -90,55 +93,21 @@ def find(folder: Path) -> dict[str, list[Record]]:
     Raises:
         DataError: the folder's description or its files are damaged, or are of other data.
     """
-    quiet.tensorflow()
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder_from_directory(folder)
-        features = set(builder.info.features)
-        infos = {split: builder.info.splits[split] for split in ("train", "test")}
-        files = {split: [Path(path) for path in info.filepaths] for split, info in infos.items()}
-        known = builder.info.file_format.value == "tfrecord" and features >= set(_FEATURES)
-    # What TFDS raises about a damaged description is not documented: whatever it is, the
-    # description could not be read.
-    except Exception as error:
+    described = describe(folder)
+    kinds = [described.features.get(name, ("nothing",))[0] for name in _FEATURES]
+    if kinds != ["Image"] * len(_FEATURES) or not {"train", "test"} <= described.splits.keys():
+        received = f"splits {list(described.splits)} of {list(described.features)}"
         raise DataError(
-            f"{folder}: expected a readable description of splits train and test; "
-            f"received {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        ) from error
-    if not known:
-        raise DataError(
-            f"{folder}: expected tfrecord files of features {', '.join(_FEATURES)}; "
-            f"received {builder.info.file_format.value} files of {', '.join(sorted(features))}"
+            f"{folder}: expected splits train and test of images {', '.join(_FEATURES)}; "
+            f"received {clipped(received)}"
         )
     found = {}
-    for split, info in infos.items():
-        found[split] = [record for path in files[split] for record in records(path)]
-        if not found[split] or len(found[split]) != info.num_examples:
+    for split in ("train", "test"):
+        files, count = Files(described.splits[split].paths), described.splits[split].count
+        found[split] = [Record(files, number) for number in range(len(files))]
+        if not found[split] or len(files) != count:
             raise DataError(
-                f"{folder}: expected {info.num_examples:,} examples in split {split}, at least "
-                f"one; received {len(found[split]):,}"
+                f"{folder}: expected {count:,} examples in split {split}, at least "
+                f"one; received {len(files):,}"
             )
-    return found
-
-
-def records(path: Path) -> list[Record]:
-    """Finds where each record of a TFRecord file lies.
-
-    Raises:
-        DataError: the file cannot be read or ends inside a record.
-    """
-    found: list[Record] = []
-    try:
-        size, start = path.stat().st_size, 0
-        with path.open("rb") as file:
-            while start < size:
-                file.seek(start)
-                (length,) = _LENGTH.unpack(file.read(_LENGTH.size).ljust(_LENGTH.size, b"\xff"))
-                found.append(Record(path, start + _HEAD, length))
-                start += _HEAD + length + _TAIL
-    except OSError as error:
-        raise DataError(f"{path}: expected to read it; received {error.strerror}") from error
-    if start > size:
-        raise DataError(f"{path}: expected whole records; received a file that ends inside of one")
     return found

@@ -1,30 +1,32 @@
-"""Reads a data set that TensorFlow Datasets (TFDS) has prepared in a folder.
+"""Reads digits and the like that TensorFlow Datasets (TFDS) has prepared in a folder.
 
-TFDS says which files hold a split and how many examples there are. Its own pipeline decodes them
-one by one; the same files parsed in batches, in the same order, are read three times as fast,
-and a program that starts often waits for this each time.
+The pipeline of TFDS decodes examples one by one; the same files parsed in batches, in the same
+order, are read three times as fast, and a program that starts often waits for this each time.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src import quiet
 from src.data.dataset import DataError, Examples, Lazily
+from src.data.reading import clipped
 from src.data.streamed import Decode, open_records
+from src.data.tfds_info import describe
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 _IMAGE = (28, 28, 1)
-_SHAPES = {"image": _IMAGE, "label": ()}
+_FEATURES = {"image": ("Image", _IMAGE), "label": ("ClassLabel", ())}
+_SPLITS = ("train", "test")
 _CLASSES = 10
 _EXAMPLE_BYTES = 28 * 28 + 4
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", re.ASCII)
 
 
 def find(root: Path, name: str) -> Path | None:
@@ -58,35 +60,21 @@ def read(folder: Path, memory_budget: int) -> Mapping[str, Examples]:
     Raises:
         DataError: the folder's description is damaged, or is of other data.
     """
-    quiet.tensorflow()
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder_from_directory(folder)
-        shapes = {key: tuple(feature.shape) for key, feature in builder.info.features.items()}
-        infos = {split: builder.info.splits[split] for split in ("train", "test")}
-        file_format = builder.info.file_format.value
-    # What TFDS raises about a damaged description is not documented: whatever it is, the
-    # description could not be read.
-    except Exception as error:
+    found = describe(folder)
+    if found.features != _FEATURES or not set(_SPLITS) <= found.splits.keys():
         raise DataError(
-            f"{folder}: expected a readable description of splits train and test and features "
-            f"image and label; received {type(error).__name__}: {_one_line(error)}"
-        ) from error
-    if shapes != _SHAPES or file_format != "tfrecord":
-        raise DataError(
-            f"{folder}: expected tfrecord files of features {_SHAPES}; "
-            f"received {file_format} files of features {shapes}"
+            f"{folder}: expected splits train and test of features {_FEATURES}; received "
+            f"{clipped(f'splits {list(found.splits)} of features {found.features}')}"
         )
-    examples = sum(info.num_examples for info in infos.values())
+    examples = sum(found.splits[name].count for name in _SPLITS)
     held = examples * _EXAMPLE_BYTES <= memory_budget * 2**20
 
     def split(name: str) -> Examples:
-        paths, count = infos[name].filepaths, infos[name].num_examples
+        paths, count = found.splits[name].paths, found.splits[name].count
         records = open_records(paths, count, decoder(_IMAGE), _IMAGE, _CLASSES, (folder, name))
         return records.arrays() if held else records
 
-    return Lazily(infos, split)
+    return Lazily(_SPLITS, split)
 
 
 def decoder(image_shape: tuple[int, int, int]) -> Decode:
@@ -98,11 +86,22 @@ def decoder(image_shape: tuple[int, int, int]) -> Decode:
         "label": tf.io.FixedLenFeature([], tf.int64),
     }
 
+    height, width, _ = image_shape
+    # A PNG begins with its signature and the chunk that says its size (specification, 5.2, 11.2.2).
+    begin = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)
+
     def decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         examples = tf.io.parse_example(records, features)
+        # Before anything is decoded: a few bytes may say that they are gigabytes of pixels.
+        sized = tf.strings.substr(examples["image"], 0, len(begin))
+        wanted = f"PNG images of {height}x{width} pixels are expected"
+        with tf.control_dependencies(
+            [tf.debugging.Assert(tf.reduce_all(sized == begin), [wanted])]
+        ):
+            encoded = tf.identity(examples["image"])
         images = tf.map_fn(
             lambda png: tf.ensure_shape(tf.io.decode_png(png, channels=1), image_shape),
-            examples["image"],
+            encoded,
             fn_output_signature=tf.uint8,
         )
         # No label may become another one as it is made an int32.
@@ -110,8 +109,3 @@ def decoder(image_shape: tuple[int, int, int]) -> Decode:
         return images, tf.cast(labels, tf.int32)
 
     return decode
-
-
-def _one_line(error: object, limit: int = 200) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,14 +1,7 @@
-"""Examples that stay in their files: read by index whenever they are needed, and never all held.
-
-They lie in TFRecord files, in which a record is its length and a checksum of that (12 bytes), the
-data, and a checksum of the data (4 bytes). One pass over the files checks the checksums and finds
-where each record begins: 8 bytes an example are all that is kept.
-"""
+"""Examples that stay in their files: read by index whenever they are needed, and never all held."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +12,7 @@ import numpy as np
 from src import quiet
 from src.data.dataset import AsTheyAre, DataError, Reader, Split, allocate
 from src.data.options import untuned
+from src.data.tfrecords import Files, reason
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -26,48 +20,7 @@ if TYPE_CHECKING:
 # Takes records, strings `[batch]`; returns uint8 images and their targets.
 Decode = Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
 
-_BEFORE, _AFTER = 12, 4
 _PART_PIXELS = 2**19
-# Where in its graph TensorFlow met an error is nothing that the user can put right.
-_NODES = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*|Error in user-def.* Iterator::\S+: ")
-
-
-class Files:
-    """TFRecord files, read at any place.
-
-    Args:
-        paths: the files, in their order.
-
-    Raises:
-        tensorflow.errors.OpError: one is missing, truncated or damaged.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        lengths = [_lengths(path) for path in paths]
-        self._file = np.repeat(np.arange(len(paths)), [len(some) for some in lengths])
-        self._length = np.concatenate(lengths)
-        ends = [np.cumsum(some + (_BEFORE + _AFTER)) for some in lengths]
-        self._begin = np.concatenate(ends) - self._length - _AFTER
-        self._open = [os.open(path, os.O_RDONLY) for path in paths]
-
-    def __len__(self) -> int:
-        return len(self._length)
-
-    def __del__(self) -> None:
-        for descriptor in getattr(self, "_open", ()):
-            os.close(descriptor)
-
-    def records(self, numbers: np.ndarray) -> np.ndarray:
-        """The records of these numbers, bytes `[batch]`."""
-        places = zip(
-            self._file[numbers].tolist(),
-            self._length[numbers].tolist(),
-            self._begin[numbers].tolist(),
-            strict=True,
-        )
-        return np.array(
-            [os.pread(self._open[file], length, begin) for file, length, begin in places], object
-        )
 
 
 @dataclass(frozen=True)
@@ -137,7 +90,9 @@ class Streamed(AsTheyAre):
                     )
                 yield Split(images, targets)
         except tf.errors.OpError as error:
-            raise _unreadable(self.origin, error) from error
+            raise DataError(
+                f"{folder}: expected readable records in split {split}; received {reason(error)}"
+            ) from error
 
     def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """As `Split.class_counts`, part by part."""
@@ -171,11 +126,7 @@ def open_records(
     Raises:
         DataError: a file is missing or damaged, or the number of records is another.
     """
-    tf = quiet.tensorflow()
-    try:
-        files = Files(paths)
-    except tf.errors.OpError as error:
-        raise _unreadable(origin, error) from error
+    files = Files(paths)
     if count == 0 or len(files) != count:
         folder, split = origin
         raise DataError(
@@ -183,22 +134,3 @@ def open_records(
             f"received {len(files):,}"
         )
     return Streamed(files, np.arange(count), decode, image_shape, classes, origin)
-
-
-def _unreadable(origin: tuple[Path, str], error: tf.errors.OpError) -> DataError:
-    folder, split = origin
-    text = " ".join(_NODES.sub("", error.message).split())
-    return DataError(f"{folder}: expected readable records in split {split}; received {text[:200]}")
-
-
-def _lengths(path: Path) -> np.ndarray:
-    """Bytes of data of each record, int64 `[records]`; checks every checksum."""
-    import tensorflow as tf
-
-    batches = (
-        tf.data.TFRecordDataset(str(path), buffer_size=1 << 20)
-        .batch(1000)
-        .map(tf.strings.length)
-        .with_options(untuned())
-    )
-    return np.concatenate([np.zeros(0, np.int64), *batches.as_numpy_iterator()], dtype=np.int64)
