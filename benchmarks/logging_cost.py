@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,8 +30,7 @@ from benchmarks import contest
 from src import config, experiment, machine
 from src.data import sources
 from src.data.dataset import DataSet
-from src.training.plan import Plan
-from src.training.saver import Saver
+from src.experiment import training
 
 EPOCHS = 4
 
@@ -73,30 +74,24 @@ class _Timed(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - begun)
 
 
-class _Observed(experiment.Experiment):
-    """An experiment with a clock, and with or without what it writes."""
+@dataclass
+class Observed:
+    """The seconds of epochs, and of each part of what was written after them."""
 
-    def __init__(self, settings: config.Train, folder: Path, data: DataSet, writes: bool) -> None:
-        super().__init__(settings, folder, data)
-        self.writes, self.clock = writes, _Clock()
-        self.parts: dict[str, list[float]] = {}
-
-    def _fit(
-        self,
-        plan: Plan,
-        step: int,
-        saver: Saver,
-        watchers: list[keras.callbacks.Callback],
-    ) -> bool:
-        timed = [_Timed(watcher) for watcher in watchers] if self.writes else []
-        self.parts = {type(each.inner).__name__: each.seconds for each in timed}
-        return super()._fit(plan, step, saver, [self.clock, *timed])
+    clock: _Clock = field(default_factory=_Clock)
+    parts: dict[str, list[float]] = field(default_factory=dict)
 
 
-def observe(settings: config.Train, folder: Path, data: DataSet, writes: bool) -> _Observed:
-    """Trains a few epochs of a model."""
-    observed = _Observed(settings, folder, data, writes)
-    observed.train(None)
+def observe(settings: config.Train, folder: Path, data: DataSet, writes: bool) -> Observed:
+    """Trains a few epochs of a model, with or without what a run writes."""
+    observed = Observed()
+
+    def choose(*of_run: Any) -> list[keras.callbacks.Callback]:
+        timed = [_Timed(each) for each in training.callback_list(*of_run)] if writes else []
+        observed.parts = {type(each.inner).__name__: each.seconds for each in timed}
+        return [observed.clock, *timed]
+
+    training.train(experiment.Experiment(settings, folder, data), None, choose)
     return observed
 
 

@@ -84,9 +84,12 @@ def run(config_name: str, main: Callable[[dict[str, Any], list[str]], int]) -> N
     sys.exit(status)
 
 
-def report(what: str, metrics: Mapping[str, float]) -> str:
+def report(what: str, metrics: Mapping[str, float | None]) -> str:
     """One line for the user: metrics by name."""
-    return f"{what}: " + "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+    return f"{what}: " + "  ".join(
+        f"{name} {'-' if value is None else format(value, '.5g')}"
+        for name, value in metrics.items()
+    )
 
 
 def _quoted(word: str) -> str:

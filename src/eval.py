@@ -22,12 +22,17 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     # TensorFlow takes seconds to import: not before the words above are known to be right.
     quiet.tensorflow()
     from src import experiment
+    from src.experiment import evaluation
 
     if data.notice:
         print(data.notice, file=sys.stderr)
     run = experiment.Experiment(trained, folder, data)
-    metrics = run.evaluate(settings.checkpoint, settings.split, chosen == trained.data)
-    print(cli.report(f"{folder}, {settings.checkpoint}, {settings.split} of {data.name}", metrics))
+    found = evaluation.evaluate(run, settings.checkpoint, settings.split, chosen == trained.data)
+    what = f"{folder}, {settings.checkpoint}, {settings.split} of {data.name}"
+    print(cli.report(what, found.scores), flush=True)
+    # Whoever has only a disk that is full, or may not write there, has the scores all the same.
+    with runs.writing(folder):
+        evaluation.record(run, found)
     return 0
 
 

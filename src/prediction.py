@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from src import config, figures, pictures, runs
+from src import config, figures, files, pictures, results, runs
 from src.errors import UserError
 from src.models.build import build
 from src.training.averages import AveragedModel
@@ -45,15 +45,14 @@ class Facts:
         Raises:
             UserError: the run has not written them down.
         """
-        data = runs.read_results(folder).get("data", {})
-        try:
-            height, width, channels = data["image_shape"]
-            return cls((height, width, channels), list(data["classes"]), data["colours"])
-        except (KeyError, TypeError, ValueError) as error:
+        data = results.read(folder).data
+        if data is None:
             raise UserError(
-                f"{folder / runs.RESULTS}: expected data.image_shape, data.classes and "
-                f"data.colours, which src.train writes; received {list(data)}"
-            ) from error
+                f"{folder / runs.RESULTS}: expected what the run was trained on, which src.train "
+                "writes; received none"
+            )
+        height, width, channels = data.image_shape
+        return cls((height, width, channels or 1), data.classes, data.colours)
 
 
 class Predictor:
@@ -163,4 +162,4 @@ class Predictor:
             writer.writerow([path.name, classes[first], shares[first], *shares])
             also = ", ".join(f"{classes[c]} {odds[c]:.3f}" for c in others)
             yield f"{path.name}  {classes[first]} {odds[first]:.3f}  ({also})"
-        runs.write(output / TABLE, table.getvalue())
+        files.write(output / TABLE, table.getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src import config, runs
+from src import config, results
 from src.errors import UserError
 
 # What may change without changing what the steps do.
@@ -57,13 +57,13 @@ def merged(
 
 def finished(folder: Path, own: config.Train, settings: config.Train) -> bool:
     """Whether the run has been trained and evaluated to its end and `settings` do not move it."""
-    results = runs.read_results(folder)
-    evaluated = {"val", "test"} <= results.get("metrics", {}).keys()
+    found = results.read(folder)
+    evaluated = {"val", "test"} <= found.metrics.keys()
     same = (own.trainer.epochs, own.trainer.steps) == (
         settings.trainer.epochs,
         settings.trainer.steps,
     )
-    return same and evaluated and results.get("status") == "finished"
+    return same and evaluated and found.status == "finished"
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

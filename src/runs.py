@@ -1,22 +1,29 @@
-"""A run's folder: how it is named, made and found, and how its small files are written."""
+"""A run's folder: how it is named, made and found, and how a process has it to itself."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import json
 import os
+import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from src import files
 from src.errors import UserError
 
 OUTPUTS = Path("outputs")
 CONFIG = "config.yaml"
 RESULTS = "results.json"
 METRICS = "metrics.jsonl"
+# Everything that a run writes into its folder; predictions may lie beside it.
+_OWN = (CONFIG, RESULTS, METRICS, "train.log", ".lock", ".results.lock")
+_OWN_FOLDERS = ("checkpoints", "tensorboard", "figures")
+# File systems that know no locks: some of the network and of programs.
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 def create(model: str, run_dir: str | None) -> Path:
@@ -50,9 +57,18 @@ def check_free(run_dir: str | None) -> None:
         UserError: there is something in it, it is a file, or nothing may be written there.
     """
     folder = Path(run_dir) if run_dir else OUTPUTS
-    if run_dir and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"expected a new or empty folder; received run_dir={run_dir}")
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        if run_dir and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"expected a new or empty folder; received run_dir={run_dir}")
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        longest = max((len(os.fsencode(part)) for part in folder.parts), default=0)
+        if longest > os.pathconf(there, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except OSError as error:
+        raise UserError(
+            f"expected a folder that can be written to; received {files.clipped(folder)} "
+            f"({error.strerror})"
+        ) from error
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"expected a folder that can be written to; received {folder} in {there}")
 
@@ -69,23 +85,74 @@ def _create_dated(parent: Path) -> Path:
 
 
 def find(run: str) -> Path:
-    """Finds a run's folder.
+    """Finds a run's folder, and makes sure that nothing in it leads out of it.
 
     Args:
-        run: the folder, or `latest`: the one last begun below `outputs/`.
+        run: the folder, or `latest`: the one last begun below `outputs/`, also below links in it.
 
     Raises:
-        UserError: there is no such run.
+        UserError: there is no such run, or it may not be looked into, or one of its files is none.
     """
     if run == "latest":
-        configs = list(OUTPUTS.glob(f"**/{CONFIG}"))
-        if not configs:
-            raise UserError(f"expected a run below {OUTPUTS.resolve()}; received run=latest")
-        return max(configs, key=lambda path: path.stat().st_mtime_ns).parent
-    folder = Path(run)
-    if not (folder / CONFIG).is_file():
-        raise UserError(f"expected a run's folder, with its {CONFIG}; received run={run}")
+        folder = _latest()
+    else:
+        folder = Path(run)
+        try:
+            (folder / CONFIG).lstat()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"expected a run's folder, with its {CONFIG}; received run={files.clipped(run)} "
+                f"({reason})"
+            ) from error
+    check_regular(folder)
     return folder
+
+
+def _latest() -> Path:
+    """The run last begun below `outputs/`; links to folders are followed, but not in a circle."""
+    begun: dict[Path, int] = {}
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(OUTPUTS, followlinks=True):
+        with suppress(OSError):
+            status = os.stat(parent)
+            known = (status.st_dev, status.st_ino) in seen
+            seen.add((status.st_dev, status.st_ino))
+            if CONFIG in names:
+                begun[Path(parent)] = (Path(parent) / CONFIG).lstat().st_mtime_ns
+            # There are no runs inside of a run.
+            if known or CONFIG in names:
+                folders.clear()
+    if not begun:
+        raise UserError(f"expected a run below {OUTPUTS.resolve()}; received run=latest")
+    return max(begun, key=begun.__getitem__)
+
+
+def check_regular(folder: Path) -> None:
+    """Refuses a run of which a file is none: a link, which would lead a write elsewhere, or a pipe.
+
+    Raises:
+        UserError: it names the file.
+    """
+    try:
+        for name in (*_OWN, *_OWN_FOLDERS):
+            path = folder / name
+            wanted = "folder" if name in _OWN_FOLDERS else "file"
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:
+                continue
+            fits = stat.S_ISDIR(mode) if wanted == "folder" else stat.S_ISREG(mode)
+            strange = None if fits else path
+            if strange is None and wanted == "folder":
+                strange = files.irregular(path)
+            if strange is not None:
+                raise UserError(f"expected a {wanted} of the run's own; received {strange}")
+    except OSError as error:
+        raise UserError(
+            f"expected a run's folder that can be read; received {error.filename} "
+            f"({error.strerror})"
+        ) from error
 
 
 @contextmanager
@@ -95,47 +162,48 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process is training there, or the folder cannot be written to.
     """
-    try:
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise UserError(
-            f"expected a folder that can be written to; received {folder} ({error.strerror})"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"expected a folder in which no other process trains; received {folder}"
-            ) from error
+    with exclusive(folder / ".lock", wait=False):
         yield
 
 
-def write(path: Path, text: str) -> None:
-    """Writes a small file in one piece: a reader sees the old text or the new, never a part."""
-    aside = path.with_name(f".{path.name}.writing")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-
-
-def read_results(folder: Path) -> dict[str, Any]:
-    """The run's results so far; empty where none have been written.
+@contextmanager
+def exclusive(path: Path, wait: bool = True) -> Iterator[None]:
+    """Within the block no other process has the file; where there are no locks, it may.
 
     Raises:
-        UserError: the file is not JSON.
+        UserError: another process has it and `wait` is not set, or it cannot be written to.
     """
-    path = folder / RESULTS
-    if not path.exists():
-        return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: expected JSON; received {error}") from error
+        file = files.open_to_append(path)
+    except OSError as error:
+        raise UserError(
+            f"expected a folder that can be written to; received {path.parent} ({error.strerror})"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise UserError(
+                f"expected a folder in which no other process trains; received {path.parent}"
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise UserError(f"expected to lock {path}; received {error.strerror}") from error
+            if not wait:
+                notice = "no locks on this file system: nothing keeps a second run out"
+                print(f"{path.parent}: {notice}", file=sys.stderr)
+        yield
 
 
-def write_results(folder: Path, results: dict[str, Any]) -> None:
-    """Writes the run's results."""
-    write(folder / RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Within the block an error of the disk is told in one line.
+
+    Raises:
+        UserError: it says where, and what.
+    """
+    try:
+        yield
+    except OSError as error:
+        where, reason = error.filename or folder, files.clipped(error.strerror or error)
+        raise UserError(f"expected to write to {where}; received {reason}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import cli, config, machine, quiet, resume, runs
+from src import cli, config, files, machine, quiet, resume, runs
 from src.data import sources
 from src.errors import UserError
 
@@ -104,28 +104,27 @@ def _train(
 ) -> int:
     """Trains and evaluates, from a checkpoint on if there is one."""
     from src import experiment
+    from src.experiment import evaluation, training
     from src.training.output import log, log_to
 
-    try:
-        runs.write(folder / runs.CONFIG, config.dump(settings))
+    with runs.writing(folder):
+        files.write(folder / runs.CONFIG, config.dump(settings))
         log_to(folder / "train.log")
         if data.notice:
             log.warning(data.notice)
         for damage in damages:
-            log.warning("passing over the checkpoint %s", damage)
+            log.warning("passing over and setting aside the checkpoint %s", damage)
         log.info("%s on %s (%s), in %s", settings.model.name, data.name, data.source, folder)
         if checkpoint:
             log.info("going on from step %d", checkpoint.step)
         run = experiment.Experiment(settings, folder, data)
-        if not run.train(checkpoint):
+        if not training.train(run, checkpoint):
             log.info("stopped and saved; python -m src.train resume=%s goes on", folder)
             return cli.STOPPED
         for split in ("val", "test"):
-            log.info("%s", cli.report(f"best, {split}", run.evaluate("best", split)))
-    except OSError as error:
-        where = error.filename or folder
-        reason = " ".join((error.strerror or str(error)).split())
-        raise UserError(f"expected to write to {where}; received {reason}") from error
+            found = evaluation.evaluate(run, "best", split)
+            log.info("%s", cli.report(f"best, {split}", found.scores))
+            evaluation.record(run, found)
     return 0
 
 

@@ -1,16 +1,20 @@
 """A checkpoint is whole or it is not used; what is damaged is said, never silently loaded."""
 
+import hashlib
+import io
 import json
 import random
 import shutil
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 from src.errors import UserError
 from src.training.averages import AveragedModel
-from src.training.checkpoints import Checkpoints
+from src.training.checkpoints import Checkpoints, State
 
 STEPS = (10, 20, 30)
 BEST = 20
@@ -33,7 +37,7 @@ def model_at(step):
 def save(checkpoints, step, best_step):
     model = model_at(step)
     groups = {"averages": model.averages.variables}
-    checkpoints.save(model, groups, {"step": step, "best_step": best_step})
+    checkpoints.save(model, groups, State(step=step, best_step=best_step))
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +72,9 @@ def test_the_last_and_the_best_come_back(copied):
 @pytest.mark.parametrize(
     ("keep", "best", "kept"),
     [
-        (1, [10, 10, 10, 10], [10, 40]),
-        (1, [10, 20, 30, 40], [40]),
+        # The one before the newest stays: the newest may yet turn out to be damaged.
+        (1, [10, 10, 10, 10], [10, 30, 40]),
+        (1, [10, 20, 30, 40], [30, 40]),
         (2, [10, 20, 20, 20], [20, 30, 40]),
         # A fall back from 40 to 30 falls back on 20 as the best, too.
         (2, [10, 20, 20, 40], [20, 30, 40]),
@@ -81,6 +86,168 @@ def test_the_newest_are_kept_beside_the_best(tmp_path, keep, best, kept):
     for step, best_step in zip((10, 20, 30, 40), best, strict=True):
         save(checkpoints, step, best_step)
     assert sorted(path.name for path in tmp_path.glob("*step*")) == [f"step-{s:09d}" for s in kept]
+
+
+def test_what_is_damaged_neither_counts_nor_goes(copied):
+    (copied / "step-000000030" / "training.npz").write_bytes(b"")
+    save(Checkpoints(copied, keep=2), 25, 20)
+    names = sorted(path.name for path in copied.glob("step-*"))
+    assert names == ["step-000000020", "step-000000025", "step-000000030"]
+    # The files of a checkpoint are exchanged behind the back of the process that has seen it whole.
+    checkpoints = Checkpoints(copied, keep=2)
+    save(checkpoints, 35, 35)
+    (copied / "step-000000035" / "training.npz").write_bytes(b"")
+    save(checkpoints, 40, 40)
+    whole = {"step-000000025", "step-000000040"}
+    assert {path.name for path in copied.glob("step-*")} >= whole
+
+
+def test_what_is_no_checkpoint_is_left_alone(copied):
+    (copied / "step-by-step.txt").write_text("of somebody's")
+    (copied / "step-7").mkdir()
+    (copied / "step-000000099 (copy)").mkdir()
+    checkpoints = Checkpoints(copied, keep=2)
+    save(checkpoints, 40, 40)
+    checkpoints.tidy(checkpoints.last()[0])
+    left = {"step-by-step.txt", "step-7", "step-000000099 (copy)"}
+    assert {path.name for path in copied.iterdir()} >= left
+    assert checkpoints.last()[0].step == 40
+
+
+def test_what_is_damaged_and_newer_is_set_aside(copied):
+    for _ in range(2):
+        shutil.copytree(copied / "step-000000020", copied / "step-000000050", dirs_exist_ok=True)
+        (copied / ".step-000000060.writing").mkdir()
+        checkpoints = Checkpoints(copied)
+        last, damages = checkpoints.last()
+        assert damages == ["step-000000050 with the contents of step-000000020"]
+        checkpoints.tidy(last)
+        assert checkpoints.last() == (last, [])
+    names = {path.name for path in copied.iterdir()} - {"last", "best"}
+    aside = {f"damaged-{number}-step-000000050" for number in (1, 2)}
+    assert names == aside | {f"step-{step:09d}" for step in STEPS}
+
+
+def sign(folder):
+    """Makes the digests those of the files, as a forger would."""
+    parts = ("model.weights.h5", "training.npz", "state.json")
+    digests = {part: hashlib.sha256((folder / part).read_bytes()).hexdigest() for part in parts}
+    (folder / "digests.json").write_text(json.dumps(digests))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "null", "3", "{}", "[" * 100_000, "\xff", '{"step": 30}'),
+        *('{"step": "30", "best_step": 30}', '{"step": true, "best_step": 30}'),
+        *('{"step": 1e30, "best_step": 30}', '{"step": 30, "best_step": -1}'),
+        *('{"step": 30, "best_step": "../x"}', '{"step": 30, "best_step": 30, "best": NaN}'),
+        *('{"step": 30, "best_step": 30, "waited": []}', '{"step": 30, "best_step": 30, "x": 1}'),
+        '{"step": ' + "9" * 5000 + ', "best_step": 30}',
+    ],
+    ids=lambda text: text[:30].encode("ascii", "replace").decode() or "empty",
+)
+def test_a_forged_state_is_damage(copied, text):
+    (copied / "step-000000030" / "state.json").write_bytes(text.encode("latin-1"))
+    sign(copied / "step-000000030")
+    last, damages = Checkpoints(copied).last()
+    assert (last.step, damages) == (20, ["step-000000030 with a damaged state.json"])
+
+
+def declare_much(file):
+    del file["layers/dense/vars/0"]
+    file.create_dataset("layers/dense/vars/0", shape=(1 << 33,), dtype="f4")
+
+
+def declare_chunks(file):
+    del file["layers/dense/vars/0"]
+    file.create_dataset("layers/dense/vars/0", shape=(3, 2), dtype="f4", chunks=(3, 2))
+
+
+def store_elsewhere(file):
+    del file["layers/dense/vars/0"]
+    outside = [("/etc/hostname", 0, h5py.h5f.UNLIMITED)]
+    file.create_dataset("layers/dense/vars/0", shape=(3, 2), dtype="f4", external=outside)
+
+
+def link_elsewhere(file):
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = h5py.ExternalLink("/etc/hostname", "/x")
+
+
+def link_in_a_ring(file):
+    file["layers/dense/ring"] = file["layers"]
+
+
+def add_an_array(file):
+    file["layers/dense/vars/2"] = np.zeros(7, "f4")
+
+
+def remove_an_array(file):
+    del file["layers/dense/vars/0"]
+
+
+def make_it_text(file):
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = "text"
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        *(declare_much, declare_chunks, store_elsewhere, link_elsewhere, link_in_a_ring),
+        *(add_an_array, remove_an_array, make_it_text),
+    ],
+)
+def test_forged_weights_are_refused_before_they_are_read(copied, forge, monkeypatch):
+    folder = copied / "step-000000030"
+    with h5py.File(folder / "model.weights.h5", "r+") as file:
+        forge(file)
+    sign(folder)
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_: pytest.fail("read it"))
+    with pytest.raises(UserError, match="expected the weights of model=small") as caught:
+        loaded(Checkpoints(copied).last()[0])
+    assert len(str(caught.value)) < 500
+
+
+def archive(path, **arrays):
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in arrays.items():
+            file.writestr(f"{name}.npy", content)
+
+
+def saved_array(array, **options):
+    buffer = io.BytesIO()
+    np.save(buffer, array, **options)
+    return buffer.getvalue()
+
+
+def head_only(shape):
+    buffer = io.BytesIO()
+    head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, head)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("contents", "reason"),
+    [
+        ([saved_array(np.array([print, None]), allow_pickle=True)] * 2, "object in the place"),
+        ([head_only((3, 2)), head_only((2,))], "EOF|cannot reshape|read"),
+        ([head_only((1 << 40,)), head_only((2,))], "in the place of"),
+        ([saved_array(np.zeros((3, 2)))], "1 arrays of averages in the place of 2"),
+        ([saved_array(np.zeros((2, 3))), saved_array(np.zeros(2))], "in the place of"),
+        ([b"", b""], "magic|EOF|read"),
+    ],
+    ids=["objects", "heads only", "huge", "too few", "another shape", "empty"],
+)
+def test_forged_arrays_are_refused(copied, contents, reason):
+    folder = copied / "step-000000030"
+    named = {f"averages {number:04d} x": content for number, content in enumerate(contents)}
+    archive(folder / "training.npz", **named)
+    sign(folder)
+    with pytest.raises(UserError, match=f"expected 2 arrays of averages; received .*({reason})"):
+        loaded(Checkpoints(copied).last()[0])
 
 
 def test_a_save_that_was_cut_short_is_not_there(copied):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from src import files
 from src.config.commands import AnyModel, ConfigError, Eval, Predict, Resume, Train
 from src.config.data import Data, PictureData
 from src.config.datasets.mask_folder import MaskFolder
@@ -58,6 +59,22 @@ __all__ = [
 
 Checked = TypeVar("Checked", bound=Section)
 
+_MOST = 1 << 20  # Bytes of a configuration.
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, a kilobyte of which can stand for a gigabyte."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Refuses an alias.
+
+        Raises:
+            yaml.YAMLError: there is one.
+        """
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
+
 
 def parse(section: type[Checked], values: Any) -> Checked:
     """Checks composed values against a section of the schema.
@@ -82,10 +99,14 @@ def load(path: Path) -> Train:
         ConfigError: if the file is missing, is not YAML, or does not pass the checks.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"expected a readable run configuration; received {reason}") from error
+        values = yaml.load(files.read(path, _MOST), _PlainLoader)
+    # A number of 5,000 digits, a date that is none, brackets without end: the parser of YAML hands
+    # on whatever Python raises.
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        reason = files.clipped(error)
+        raise ConfigError(
+            f"expected a readable run configuration; received {path} ({reason})"
+        ) from error
     try:
         return parse(Train, values)
     except ConfigError as error:
@@ -95,6 +116,14 @@ def load(path: Path) -> Train:
 def dump(config: Train) -> str:
     """Writes a configuration as YAML that `load` reads back to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _shown(value: Any) -> str:
+    """A value for a message; numbers beyond Python's own limit of digits have no text."""
+    try:
+        return files.clipped(repr(value))
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def _one_line(error: ValidationError) -> str:
@@ -108,7 +137,7 @@ def _one_line(error: ValidationError) -> str:
         case "value_error":
             line = str(first["ctx"]["error"])
         case "extra_forbidden":
-            line = f"expected a known key; received {key}={received!r}"
+            line = f"expected a known key; received {key}={_shown(received)}"
         case "missing":
             line = f"{key}: expected a value; received none"
         case "union_tag_invalid" | "union_tag_not_found":
@@ -117,6 +146,6 @@ def _one_line(error: ValidationError) -> str:
             line = f"{key}.name: expected one of {expected}; received {tag!r}"
         case _:
             expected = first["msg"].removeprefix("Input should be ")
-            line = f"{key}: expected {expected}; received {received!r}"
-    line = " ".join(line.split())
+            line = f"{key}: expected {expected}; received {_shown(received)}"
+    line = files.clipped(line, 1000)
     return f"{line} (and {len(others)} more)" if others else line

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -17,10 +18,10 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-from src import runs
+from src import files, runs
 from src.data.dataset import Split
 from src.errors import UserError
-from src.training.output import Drawing, log, writing_events
+from src.training.output import PictureWriter, events_writer, log, writing_events
 from src.training.plan import Plan
 from src.training.tasks import Task
 
@@ -49,8 +50,7 @@ class Journal(_Counting):
         self.task = task
         self.file = folder / runs.METRICS
         self.writers = {
-            part: tf.summary.create_file_writer(str(folder / "tensorboard" / part))
-            for part in ("train", "val")
+            part: events_writer(folder / "tensorboard" / part) for part in ("train", "val")
         }
         self.plan = plan
         self.history = history
@@ -77,13 +77,18 @@ class Journal(_Counting):
         """Writes the epoch down."""
         step, seconds = self.step, self.ended - self.begun
         values = {name: float(value) for name, value in (logs or {}).items()}
+        # JSON has no number for a score of nothing.
+        known = {name: v if math.isfinite(v) else None for name, v in values.items()}
         rate = float(self.model.optimizer.learning_rate)
         speed = (step - self.first_step) * self.plan.batch_size / seconds
-        row = {"epoch": epoch + 1, "step": step, **values, "learning_rate": rate}
+        row = {"epoch": epoch + 1, "step": step, **known, "learning_rate": rate}
         row |= {"seconds": round(seconds, 3), "images_per_second": round(speed, 1)}
         self.history.append(row)
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        with files.open_to_append(self.file) as file:
+            file.write((json.dumps(row) + "\n").encode())
+            file.flush()
+            # The checkpoint that follows counts on it.
+            os.fsync(file.fileno())
         with writing_events():
             self._write_curves(step, values, {"learning_rate": rate, "images_per_second": speed})
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
@@ -115,22 +120,24 @@ class Gallery(_Counting):
         task: what is drawn.
         examples: the fixed examples.
         inputs: the same, as the model takes them.
-        draw: writes pictures named after the epoch.
+        writer: writes the pictures.
     """
 
-    def __init__(self, task: Task, examples: Split, inputs: tf.Tensor, draw: Drawing) -> None:
+    def __init__(
+        self, task: Task, examples: Split, inputs: tf.Tensor, writer: PictureWriter
+    ) -> None:
         super().__init__()
         self.task = task
         self.examples = examples
         self.inputs = inputs
-        self.draw = draw
+        self.writer = writer
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Draws the epoch."""
         with self.model.averaged():
             outputs = self.model.predict_on_batch(self.inputs)
         pictures = self.task.sketch(self.examples, outputs) | self.task.tally()
-        self.draw(f"epoch-{epoch + 1:04d}", pictures, self.step)
+        self.writer.write_epoch(epoch + 1, pictures, self.step)
 
 
 class Averaging(keras.callbacks.Callback):

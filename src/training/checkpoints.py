@@ -4,7 +4,7 @@ A checkpoint is a folder `step-<steps>`: `model.weights.h5`, weights and optimiz
 them; `training.npz`, the variables that Keras leaves out (random generators, running metrics,
 moving averages); `state.json`, what the callbacks remember; `digests.json`, the SHA-256 of each.
 It is written aside, flushed and renamed; then the pointers, the one-line files `last` and `best`,
-move. Nothing in it is code or pickle.
+move. Nothing in it is code or pickle. What is not named like a checkpoint is left alone.
 
 The pointers are for people. What counts is the newest whole checkpoint and what it remembers of
 the best, so that a pointer that was damaged or exchanged misleads nobody.
@@ -15,18 +15,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import keras
 import numpy as np
+from pydantic import Field, ValidationError
 
-from src import runs
+from src import files
+from src.config.section import Section
 from src.errors import UserError
 from src.training.averages import AveragedModel
+from src.training.stored import check_weights, read_arrays
 
 _WEIGHTS, _TRAINING, _STATE, _DIGESTS = (
     "model.weights.h5",
@@ -35,8 +39,30 @@ _WEIGHTS, _TRAINING, _STATE, _DIGESTS = (
     "digests.json",
 )
 
+# Steps have nine digits at least.
+_STEP = re.compile(r"step-\d{9,12}")
+_Step = Annotated[int, Field(ge=0, lt=10**12)]
+
 # Bytes of HDF5's own for a variable, at most.
 _OVERHEAD = 4096
+
+
+class State(Section):
+    """What the callbacks remember.
+
+    Attributes:
+        step: steps trained.
+        best_step: the step of the best checkpoint so far, this one or an earlier.
+        watched: name of the metric that decides.
+        best: its best value; None if there was none.
+        waited: epochs since then.
+    """
+
+    step: _Step
+    best_step: _Step
+    watched: str = ""
+    best: float | None = None
+    waited: _Step = 0
 
 
 class _DamagedError(Exception):
@@ -53,12 +79,12 @@ class Checkpoint:
     """
 
     folder: Path
-    state: dict[str, Any]
+    state: State
 
     @property
     def step(self) -> int:
         """Steps trained."""
-        return self.state["step"]
+        return self.state.step
 
     def restore(self, model: AveragedModel) -> bool:
         """Loads the weights and their averages, and the optimizer's slots if the model has one.
@@ -70,6 +96,7 @@ class Checkpoint:
             UserError: the weights are another model's.
         """
         try:
+            check_weights(self.folder / _WEIGHTS, model)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 model.load_weights(self.folder / _WEIGHTS)
@@ -77,52 +104,69 @@ class Checkpoint:
             skipped = [str(item.message) for item in caught if "kipping" in str(item.message)]
             if others := [line for line in skipped if "for optimizer" not in line]:
                 raise ValueError(others[0])
-        except (ValueError, KeyError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
+        # HDF5 and Keras raise anything about a file that was made to mislead them.
+        except Exception as error:
             raise UserError(
-                f"{self.folder}: expected the weights of model={model.name}; received {reason}"
+                f"{self.folder}: expected the weights of model={model.name}; "
+                f"received {files.clipped(error)}"
             ) from error
         self.assign("averages", model.averages.variables)
         return not skipped
 
     def assign(self, group: str, variables: list[keras.Variable]) -> None:
-        """Loads one of the groups of variables that were saved beside the weights."""
-        with np.load(self.folder / _TRAINING, allow_pickle=False) as arrays:
-            names = sorted(name for name in arrays.files if name.startswith(f"{group} "))
-            for name, variable in zip(names, variables, strict=True):
-                variable.assign(arrays[name])
+        """Loads one of the groups of variables that were saved beside the weights.
+
+        Raises:
+            UserError: the group is of other variables.
+        """
+        try:
+            arrays = read_arrays(self.folder / _TRAINING, {group: variables})[group]
+        # So do archives.
+        except Exception as error:
+            raise UserError(
+                f"{self.folder / _TRAINING}: expected {len(variables)} arrays of {group}; "
+                f"received {files.clipped(error)}"
+            ) from error
+        for array, variable in zip(arrays, variables, strict=True):
+            variable.assign(array)
 
 
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: where they are; made with the first one.
-        keep: how many of the newest are kept beside the best.
+        folder: where they are, in the run's; made with the first one.
+        keep: how many of the newest are kept beside the best; the newest two always are.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder = folder
-        self.keep = keep
+        self.keep = max(2, keep)
+        # Those that were found whole, or written, and what told them apart from others then.
+        self._seen: dict[str, tuple[tuple[int, ...], ...]] = {}
 
     def save(
         self,
         model: keras.Model,
         groups: dict[str, list[keras.Variable]],
-        state: dict[str, Any],
+        state: State,
     ) -> None:
         """Saves the model and all that its training goes on from.
 
         Args:
             model: compiled, with its optimizer built.
             groups: the variables that `model.save_weights` leaves out, by the name of the group.
-            state: what the callbacks remember, as JSON can hold it: `step`, steps trained, and
-                `best_step`, the step of the best checkpoint so far, this one or an earlier.
+            state: what the callbacks remember.
+
+        Raises:
+            OSError: there is no room, or the run's folder is gone.
         """
-        name = _name(state["step"])
+        name = _name(state.step)
+        # Without its parents: a run whose folder was removed does not come back as a part.
+        self.folder.mkdir(exist_ok=True)
         aside = self.folder / f".{name}.writing"
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        aside.mkdir()
         try:
             _write(aside, model, groups, state)
         except BaseException:
@@ -133,10 +177,34 @@ class Checkpoints:
         if final.exists():
             shutil.rmtree(final)
         aside.rename(final)
-        _flush(self.folder)
-        runs.write(self.folder / "last", name + "\n")
-        runs.write(self.folder / "best", _name(state["best_step"]) + "\n")
+        files.flush(self.folder)
+        self._seen[name] = _marks(final)
+        files.write(self.folder / "last", name + "\n")
+        files.write(self.folder / "best", _name(state.best_step) + "\n")
         self._forget_old()
+
+    def any(self) -> bool:
+        """Whether there is one, whole or not."""
+        return bool(self._named())
+
+    def tidy(self, newest: Checkpoint | None) -> None:
+        """Sets damaged checkpoints aside that are newer than the one that a run goes on from.
+
+        They would otherwise stand in the place of those that are to come. What a save left behind
+        that was cut short is removed.
+        """
+        for path in self.folder.glob(".step-*.writing"):
+            shutil.rmtree(path)
+        for folder in self._named():
+            if newest is None or folder.name > newest.folder.name:
+                numbers = (f"damaged-{number}-{folder.name}" for number in range(1, 1_000_000))
+                free = next(name for name in numbers if not (self.folder / name).exists())
+                folder.rename(self.folder / free)
+
+    def _named(self) -> list[Path]:
+        """What is named like a checkpoint, the newest first."""
+        found = [path for path in self.folder.glob("step-*") if _STEP.fullmatch(path.name)]
+        return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
 
     def last(self) -> tuple[Checkpoint, list[str]]:
         """The newest whole checkpoint, and what is wrong with each newer one.
@@ -145,12 +213,12 @@ class Checkpoints:
             UserError: there is none.
         """
         damages: list[str] = []
-        for folder in sorted(self.folder.glob("step-*"), reverse=True):
+        for folder in self._named():
             try:
                 return _whole(folder), damages
             except _DamagedError as error:
                 damages.append(str(error))
-        found = ", ".join(damages) or "none"
+        found = files.clipped(", ".join(damages), 600) or "none"
         raise UserError(f"expected a whole checkpoint in {self.folder}; received {found}")
 
     def named(self, which: str) -> Checkpoint:
@@ -163,7 +231,7 @@ class Checkpoints:
         checkpoint, damages = self.last()
         try:
             if which == "best" and not damages:
-                checkpoint = _whole(self.folder / _name(checkpoint.state["best_step"]))
+                checkpoint = _whole(self.folder / _name(checkpoint.state.best_step))
         except _DamagedError as error:
             damages.append(str(error))
         if damages:
@@ -173,21 +241,35 @@ class Checkpoints:
         return checkpoint
 
     def _forget_old(self) -> None:
-        newest = sorted(path.name for path in self.folder.glob("step-*"))
-        kept = set(newest[-self.keep :])
+        """Removes whole checkpoints that neither are among the newest nor the best of one of them.
+
+        What is damaged is no checkpoint: it neither counts as one of the newest nor is removed.
+        """
+        whole: dict[str, State] = {}
+        for folder in self._named():
+            state = self._state(folder)
+            if state is not None:
+                whole[folder.name] = state
+        kept = set(list(whole)[: self.keep])
         # A run that falls back on an older checkpoint falls back on what was the best then.
-        for name in tuple(kept):
-            try:
-                state = json.loads((self.folder / name / _STATE).read_text(encoding="utf-8"))
-                kept.add(_name(state["best_step"]))
-            except (OSError, ValueError, KeyError):
-                continue
-        for name in set(newest) - kept:
+        kept |= {_name(whole[name].best_step) for name in kept}
+        for name in whole.keys() - kept:
             shutil.rmtree(self.folder / name)
+
+    def _state(self, folder: Path) -> State | None:
+        """The state of a checkpoint that is whole, else None; reads its files once."""
+        try:
+            marks = _marks(folder)
+            if self._seen.get(folder.name) != marks:
+                _whole(folder)
+                self._seen[folder.name] = marks
+            return _read_state(folder)
+        except (OSError, _DamagedError):
+            return None
 
 
 def _write(
-    folder: Path, model: keras.Model, groups: dict[str, list[keras.Variable]], state: dict[str, Any]
+    folder: Path, model: keras.Model, groups: dict[str, list[keras.Variable]], state: State
 ) -> None:
     """Writes the files of a checkpoint, to the disk itself."""
     _expect_room(folder, [*model.variables, *model.optimizer.variables])
@@ -199,11 +281,11 @@ def _write(
         for index, variable in enumerate(variables)
     }
     np.savez(folder / _TRAINING, allow_pickle=False, **arrays)
-    (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
+    (folder / _STATE).write_text(json.dumps(state.model_dump()), encoding="utf-8")
     parts = {part: _digest(folder / part) for part in (_WEIGHTS, _TRAINING, _STATE)}
     (folder / _DIGESTS).write_text(json.dumps(parts), encoding="utf-8")
     for path in (*folder.iterdir(), folder):
-        _flush(path)
+        files.flush(path)
 
 
 def _expect_room(folder: Path, variables: list[keras.Variable]) -> None:
@@ -226,11 +308,11 @@ def _whole(folder: Path) -> Checkpoint:
         _DamagedError: one is missing or damaged, or the folder is not the one it was saved as.
     """
     try:
-        parts = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
+        parts = json.loads(files.read(folder / _DIGESTS))
         names = set(parts)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise _DamagedError(f"{folder.name} with a missing or damaged {_DIGESTS}") from error
-    if names != {_WEIGHTS, _TRAINING, _STATE}:
+    if names != {_WEIGHTS, _TRAINING, _STATE} or not isinstance(parts, dict):
         raise _DamagedError(f"{folder.name} with a damaged {_DIGESTS}")
     for part, digest in parts.items():
         try:
@@ -239,20 +321,25 @@ def _whole(folder: Path) -> Checkpoint:
             raise _DamagedError(f"{folder.name} with a missing {part}") from error
         if not intact:
             raise _DamagedError(f"{folder.name} with a damaged {part}")
-    state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-    if _name(state["step"]) != folder.name:
-        raise _DamagedError(f"{folder.name} with the contents of {_name(state['step'])}")
+    state = _read_state(folder)
+    if _name(state.step) != folder.name:
+        raise _DamagedError(f"{folder.name} with the contents of {_name(state.step)}")
     return Checkpoint(folder, state)
 
 
+def _read_state(folder: Path) -> State:
+    try:
+        return State.model_validate_json(files.read(folder / _STATE))
+    except (OSError, ValidationError) as error:
+        raise _DamagedError(f"{folder.name} with a damaged {_STATE}") from error
+
+
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with files.open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _marks(folder: Path) -> tuple[tuple[int, ...], ...]:
+    """What changes when a checkpoint's files are exchanged or written to."""
+    parts = [(folder / part).stat() for part in (_WEIGHTS, _TRAINING, _STATE, _DIGESTS)]
+    return tuple((part.st_ino, part.st_size, part.st_mtime_ns) for part in parts)

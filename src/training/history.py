@@ -7,35 +7,75 @@ again and written again.
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 
-from src import runs
+from src import files, runs
+from src.training.output import EVALUATION, log
+
+# TensorBoard reads whatever has this in its name.
+_EVENTS = "tfevents"
+_ASIDE = ".rewinding"
+
+
+def rewind(folder: Path, step: int) -> list[dict[str, Any]]:
+    """Takes a run's folder back to a step, and removes what was begun and never finished.
+
+    Args:
+        folder: the run's, which no other process may be writing to.
+        step: the last step of which anything stays; 0 for a run that begins again.
+
+    Returns:
+        The epochs that stay.
+    """
+    for path in (*folder.glob(".*.writing"), *folder.glob("figures/.*.tmp")):
+        path.unlink()
+    rewind_events(folder / "tensorboard", step)
+    return rewind_metrics(folder / runs.METRICS, step)
 
 
 def rewind_metrics(path: Path, step: int) -> list[dict[str, Any]]:
     """Cuts `metrics.jsonl` off after a step; returns the rows that stay.
 
+    A line that is none is left out, and said.
+
     Args:
         path: the file; it may be missing, or end inside a line.
         step: the last step whose row stays.
     """
-    rows: list[dict[str, Any]] = []
-    if not path.exists():
-        return rows
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        if row["step"] <= step:
+    try:
+        lines = files.read(path, 1 << 28).split(b"\n")
+    except FileNotFoundError:
+        return []
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        row = _row(line)
+        if row is None:
+            # The last line is a part where the run was killed as it wrote.
+            if line and number < len(lines):
+                log.warning("%s: line %d is damaged and left out", path, number)
+        elif row["step"] <= step:
             rows.append(row)
-    runs.write(path, "".join(json.dumps(row) + "\n" for row in rows))
+    files.write(path, "".join(json.dumps(row) + "\n" for row in rows))
     return rows
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """An epoch's numbers by name, or None if the line holds no such thing."""
+    try:
+        row = json.loads(line, parse_constant=lambda name: None)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        return None
+    numbers = (int, float, type(None))
+    return row if all(type(value) in numbers for value in row.values()) else None
 
 
 def rewind_events(folder: Path, step: int) -> None:
@@ -43,31 +83,45 @@ def rewind_events(folder: Path, step: int) -> None:
 
     Args:
         folder: the run's `tensorboard/`; each folder in it becomes one file.
-        step: the last step whose events stay.
+        step: the last step whose events stay; 0 for none at all.
     """
+    if not step and folder.exists():
+        shutil.rmtree(folder)
     for part in sorted(path for path in folder.glob("*") if path.is_dir()):
-        old = sorted(part.glob("events.out.tfevents.*"))
+        for leftover in (*part.glob(f"{_ASIDE}*"), *part.glob(f".*{_EVENTS}*")):
+            leftover.unlink()
+        old = sorted(path for path in part.glob(f"*{_EVENTS}*") if EVALUATION not in path.name)
+        _rewind_evaluations(part, step)
+        if not old:
+            continue
         # A rewind that was itself cut short has left the same records in two files.
         records = dict.fromkeys(record for path in old for record in _whole_records(path))
         kept = [record for record in records if Event.FromString(record).step <= step]
         # TensorBoard reads files in the order of their names, which begin with the time.
-        name = f"events.out.tfevents.{int(time.time()) - 1}.rewound"
-        aside = part / f".{name}"
+        name = f"events.out.{_EVENTS}.{int(time.time()) - 1}.rewound"
+        # It does not read this one: a kill in here must not show it everything twice.
+        aside = part / _ASIDE
         with tf.io.TFRecordWriter(str(aside)) as writer:
             for record in kept:
                 writer.write(record)
+        files.flush(aside)
         aside.rename(part / name)
         for path in old:
             if path.name != name:
                 path.unlink()
 
 
-def _whole_records(path: Path) -> list[bytes]:
-    records = []
+def _rewind_evaluations(part: Path, step: int) -> None:
+    """Removes the evaluations of later steps; each is a file of its own."""
+    for path in part.glob(f"*{EVALUATION}*"):
+        if any(Event.FromString(record).step > step for record in _whole_records(path)):
+            path.unlink()
+
+
+def _whole_records(path: Path) -> Iterator[bytes]:
     try:
         for record in tf.data.TFRecordDataset(str(path)):
-            records.append(record.numpy())
-    except tf.errors.DataLossError:
+            yield record.numpy()
+    except tf.errors.OpError:
         # Killed while it was writing: the last record is a part.
-        pass
-    return records
+        return

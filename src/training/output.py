@@ -6,7 +6,7 @@ import functools
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +14,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from src import figures
+from src import figures, files
 from src.training.tasks import Pictures
 
 log = logging.getLogger("deconv")
-Drawing = Callable[[str, Pictures, int], None]
+
+# In the name of a file of events that holds the pictures of one evaluation, before what it is of.
+EVALUATION = ".evaluation."
 
 
 @contextmanager
@@ -31,30 +33,80 @@ def writing_events() -> Iterator[None]:
         raise OSError(reason) from error
 
 
-def drawing(folder: Path) -> Drawing:
-    """Returns what writes pictures to the run's `figures/` and to TensorBoard."""
+def events_writer(folder: Path, suffix: str = ".v2") -> tf.summary.SummaryWriter:
+    """Opens a file of TensorBoard's events in a part of a run's `tensorboard/`.
 
-    # Only once there is something to draw: a run that goes on rewrites the event files first.
-    @functools.cache
-    def writer() -> tf.summary.SummaryWriter:
-        return tf.summary.create_file_writer(str(folder / "tensorboard" / "pictures"))
+    Raises:
+        OSError: it cannot be made, or the run's folder is gone.
+    """
+    # Without further parents: a run whose folder was removed does not come back as a part.
+    folder.parent.mkdir(exist_ok=True)
+    with writing_events():
+        return tf.summary.create_file_writer(str(folder), filename_suffix=suffix)
 
-    def draw(when: str, pictures: Pictures, step: int) -> None:
-        with writing_events(), writer().as_default(step):
+
+class PictureWriter:
+    """Writes pictures to a run's `figures/` and to TensorBoard.
+
+    Args:
+        folder: the run's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.figures = folder / "figures"
+        self.events = folder / "tensorboard" / "pictures"
+
+    @functools.cached_property
+    def _epochs(self) -> tf.summary.SummaryWriter:
+        # Only once there is something to draw: a run that goes on rewrites the event files first.
+        return events_writer(self.events)
+
+    def write_epoch(self, epoch: int, pictures: Pictures, step: int) -> None:
+        """Writes the pictures of an epoch, counted from 1.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        self._write(
+            self._epochs, f"epoch-{epoch:04d}", {name: name for name in pictures}, pictures, step
+        )
+
+    def write_evaluation(self, label: str, pictures: Pictures, step: int) -> None:
+        """Writes the pictures of an evaluation, in the place of an earlier one's.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        suffix = f"{EVALUATION}{label}"
+        for earlier in self.events.glob(f"*{suffix}"):
+            earlier.unlink()
+        writer = events_writer(self.events, suffix)
+        tags = {name: f"{name}/{label}" for name in pictures}
+        self._write(writer, label, tags, pictures, step)
+        with writing_events():
+            writer.close()
+
+    def _write(
+        self,
+        writer: tf.summary.SummaryWriter,
+        when: str,
+        tags: dict[str, str],
+        pictures: Pictures,
+        step: int,
+    ) -> None:
+        self.figures.mkdir(exist_ok=True)
+        with writing_events(), writer.as_default(step):
             for name, picture in pictures.items():
-                figures.save_png(folder / "figures" / f"{name}-{when}.png", picture)
-                tag = name if when.startswith("epoch") else f"{name}/{when}"
-                tf.summary.image(tag, np.asarray(picture)[None])
-            writer().flush()
-
-    return draw
+                figures.save_png(self.figures / f"{name}-{when}.png", picture)
+                tf.summary.image(tags[name], np.asarray(picture)[None])
+            writer.flush()
 
 
 def write_graph(folder: Path, model: keras.Model) -> None:
     """Writes the model's graph for TensorBoard."""
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
     graph = tf.function(model).get_concrete_function(signature).graph
-    writer = tf.summary.create_file_writer(str(folder / "tensorboard" / "train"))
+    writer = events_writer(folder / "tensorboard" / "train")
     with writing_events(), writer.as_default(0):
         tf.summary.graph(graph)
         writer.flush()
@@ -73,7 +125,9 @@ def log_to(path: Path) -> None:
     log.disabled = False
     log.setLevel(logging.INFO)
     log.propagate = False
-    to_file = _LogFile(path, encoding="utf-8")
+    # Opened here and not by its name later: it is a file of the run's own, and no link.
+    files.open_to_append(path).close()
+    to_file = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(to_file)
     log.addHandler(logging.StreamHandler(sys.stdout))

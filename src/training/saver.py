@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from src.errors import UserError
-from src.training.checkpoints import Checkpoint, Checkpoints
+from src.training.checkpoints import Checkpoint, Checkpoints, State
 from src.training.output import log
 from src.training.plan import Plan
 from src.training.tasks import Task
@@ -61,21 +61,21 @@ class Progress:
         """Whether the patience is spent."""
         return self.patience is not None and self.waited >= self.patience
 
-    def state(self, step: int) -> dict[str, Any]:
+    def state(self, step: int) -> State:
         """What a checkpoint of this step remembers."""
-        return {
-            "step": step,
-            "watched": self.task.watched,
-            "best": self.best,
+        return State(
+            step=step,
+            watched=self.task.watched,
+            best=self.best,
             # Until an epoch has ended, the best there is is the last.
-            "best_step": step if self.best_step is None else self.best_step,
-            "waited": self.waited,
-        }
+            best_step=step if self.best_step is None else self.best_step,
+            waited=self.waited,
+        )
 
-    def recall(self, state: dict[str, Any]) -> None:
+    def recall(self, state: State) -> None:
         """Goes back to what a checkpoint remembers."""
-        self.best, self.waited = state["best"], state["waited"]
-        self.best_step = state["best_step"] if self.best is not None else None
+        self.best, self.waited = state.best, state.waited
+        self.best_step = state.best_step if self.best is not None else None
 
 
 class Saver(keras.callbacks.Callback):

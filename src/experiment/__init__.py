@@ -1,0 +1,107 @@
+"""A run put together: from a configuration to data, model, task and folder.
+
+`training.train` trains it, `evaluation.evaluate` evaluates it; both write what came of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from src import config, machine, results
+from src.data import pipeline, sources
+from src.data.dataset import DataSet, Split
+from src.errors import UserError
+from src.models.build import build
+from src.training import losses, output
+from src.training.averages import AveragedModel
+from src.training.checkpoints import Checkpoint, Checkpoints
+from src.training.tasks import for_task
+
+
+def resolved(settings: config.Train) -> config.Train:
+    """Writes out what was left to the machine, and where the data lies."""
+    data = sources.pinned(settings.data)
+    return machine.resolved(settings).model_copy(update={"data": data})
+
+
+def check_own_data(folder: Path, data: DataSet, *splits: str) -> None:
+    """Refuses data that is not what a run was trained on, whatever its name.
+
+    Args:
+        folder: the run's.
+        data: what was found.
+        splits: those that have to be the run's own; no other is read.
+
+    Raises:
+        UserError: the examples are others.
+    """
+    own = results.read(folder).data
+    if own and any(own.digests.get(name) != data.digests[name] for name in splits):
+        raise UserError(
+            f"expected the run's own data, {own.source}; received other examples from "
+            f"{data.source} (src.eval takes data= to evaluate on other data)"
+        )
+
+
+def last_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """A run's newest whole checkpoint, and what is wrong with each newer one.
+
+    What is damaged is set aside, so that no later checkpoint is mistaken for an older one. Only who
+    has locked the folder may ask.
+
+    Returns:
+        None if the run ended before its first checkpoint.
+
+    Raises:
+        UserError: there are checkpoints, but none is whole.
+    """
+    checkpoints = Checkpoints(folder / "checkpoints")
+    found = checkpoints.last() if checkpoints.any() else (None, [])
+    checkpoints.tidy(found[0])
+    return found
+
+
+class Experiment:
+    """A run's data, model and task, and the folder that all of it is written to.
+
+    Args:
+        settings: the run's configuration, resolved.
+        folder: the run's.
+        data: the data set.
+    """
+
+    def __init__(self, settings: config.Train, folder: Path, data: DataSet) -> None:
+        bfloat16 = settings.trainer.precision == "bfloat16"
+        keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
+        keras.utils.set_random_seed(settings.seed)
+        self.settings = settings
+        self.folder = folder
+        self.data = data
+        self.class_weights = self._weigh_classes() if settings.trainer.class_weights else None
+        smoothing = settings.trainer.label_smoothing
+        self.task = for_task(settings.model.task, data, self.class_weights, smoothing)
+        # What a picture measures is known only once it is read, unlike a digit.
+        shape = settings.data.image_shape if settings.data.one_size else data.image_shape
+        model = build(settings.model, shape, len(data.classes))
+        self.model = AveragedModel(model, settings.trainer.ema, settings.trainer.shards or 1)
+        self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
+        self.pictures = output.PictureWriter(folder)
+
+    def _weigh_classes(self) -> tuple[float, ...]:
+        """The weights that the run has written down, or else those of its training masks."""
+        names = self.data.classes
+        known = results.read(self.folder).class_weights or []
+        if len(known) == len(names):
+            return tuple(known)
+        weights = losses.median_frequency(*self.data.splits["train"].class_counts(len(names)))
+        shown = (f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
+        output.log.info("class weights: %s", ", ".join(shown))
+        return weights
+
+    def examples(self, split: str) -> tuple[Split, tf.Tensor]:
+        """The fixed examples that the pictures show, and the same as the model takes them."""
+        examples = self.data.splits[split][: self.settings.trainer.pictures].arrays()
+        return examples, pipeline.inputs(examples, self.task.pair)

@@ -1,0 +1,107 @@
+"""Evaluates a run: scores first, then what is written of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from src import results
+from src.data import pipeline
+from src.experiment import Experiment, check_own_data
+from src.training.evaluation import evaluate as pass_over
+from src.training.tasks import Pictures
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one checkpoint reaches on one split.
+
+    Attributes:
+        checkpoint: `best` or `last`.
+        split: `train`, `val` or `test`.
+        own_data: whether the data set is the one that the run was trained on.
+        step: steps that the weights were trained.
+        metrics: by name.
+        baselines: what simple methods reach, by name.
+        by_class: scores class by class.
+        pictures: by name.
+    """
+
+    checkpoint: str
+    split: str
+    own_data: bool
+    step: int
+    metrics: results.Scores
+    baselines: results.Scores
+    by_class: dict[str, dict[str, float | None]]
+    pictures: Pictures
+
+    @property
+    def scores(self) -> results.Scores:
+        """Metrics and baselines."""
+        return self.metrics | self.baselines
+
+
+def evaluate(run: Experiment, checkpoint: str, split: str, own_data: bool = True) -> Evaluation:
+    """Evaluates a checkpoint on a split; writes nothing.
+
+    Args:
+        run: what is evaluated.
+        checkpoint: `best` or `last`.
+        split: `train`, `val` or `test`.
+        own_data: whether the data set is the one that the run was trained on.
+
+    Raises:
+        UserError: the checkpoint is missing, damaged, or of another model, or the data is not
+            the run's own although it should be.
+    """
+    if own_data:
+        check_own_data(run.folder, run.data, split)
+    saved = run.checkpoints.named(checkpoint)
+    saved.restore(run.model)
+    if not run.model.compiled:
+        run.model.compile(loss=run.task.loss, metrics=[run.task.scores])
+    part = run.data.splits[split]
+    batches = pipeline.evaluation_batches(part, run.task.pair)
+    examples, inputs = run.examples(split)
+    with run.model.averaged(), pipeline.telling_errors():
+        metrics, targets, outputs = pass_over(run.model, batches, run.task.reviews)
+        pictures, by_class = run.task.tally(), run.task.by_class()
+        pictures |= run.task.sketch(examples, run.model.predict_on_batch(inputs))
+    if targets is not None and outputs is not None:
+        pictures |= run.task.review(part, targets, outputs)
+    baselines = _baselines(run, split, own_data)
+    return Evaluation(
+        checkpoint, split, own_data, saved.step, dict(metrics), baselines, by_class, pictures
+    )
+
+
+def record(run: Experiment, evaluation: Evaluation) -> None:
+    """Adds an evaluation to the run's results and pictures, in the place of an earlier one.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    label = f"{evaluation.checkpoint}-{evaluation.split}"
+    if not evaluation.own_data:
+        label = f"{label}-{run.data.name}"
+    scores = {**evaluation.scores, **evaluation.by_class}
+    entry = results.Evaluation(step=evaluation.step, data=run.data.source, **scores)
+    with results.changing(run.folder) as current:
+        current.evaluations[label] = entry
+        if evaluation.own_data and evaluation.checkpoint == "best":
+            current.metrics[evaluation.split] = evaluation.metrics
+        if evaluation.own_data and evaluation.baselines:
+            current.baselines[evaluation.split] = evaluation.baselines
+    run.pictures.write_evaluation(label, evaluation.pictures, evaluation.step)
+
+
+def _baselines(run: Experiment, split: str, own_data: bool) -> results.Scores:
+    """What simple methods reach; on the run's own data, which never change, worked out once."""
+    known = results.read(run.folder).baselines.get(split) if own_data else None
+    if known:
+        return known
+    latent = getattr(run.settings.model, "latent", None)
+    found = run.task.baselines(run.data.splits, split, latent)
+    if found and own_data:
+        check_own_data(run.folder, run.data, "train")
+    return dict(found)

@@ -1,0 +1,176 @@
+"""Trains a run, from its beginning or from a checkpoint on."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from src import results
+from src.data import pipeline
+from src.experiment import Experiment
+from src.training import callbacks, history, optimizers, output
+from src.training.checkpoints import Checkpoint
+from src.training.plan import Plan
+from src.training.saver import Interrupted, Progress, Saver
+from src.training.warm_start import warm_start
+
+# One call into TensorFlow trains about this many pixels, some tenths of a second: Ctrl-C and the
+# progress bar wait no longer, and the cost of the call does not count.
+_PIXELS_PER_CALL = 2500 * 28 * 28
+
+Rows = list[dict[str, Any]]
+Choice = Callable[[Experiment, Plan, int, Rows, Saver], list[keras.callbacks.Callback]]
+
+
+def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None = None) -> bool:
+    """Trains as planned and writes `results.json`.
+
+    Args:
+        run: what is trained.
+        checkpoint: where to go on from; None to begin.
+        choose: the callbacks; `callback_list` if None.
+
+    Returns:
+        False if the run was asked to stop before its end.
+
+    Raises:
+        OSError: something cannot be written.
+        UserError: the loss is not finite, or the checkpoint is another model's.
+    """
+    plan = Plan.of(run.settings.trainer, len(run.data.splits["train"]))
+    step = checkpoint.step if checkpoint else 0
+    _compile(run, plan, step)
+    saver = Saver(run.checkpoints, plan, _progress(run))
+    saver.set_model(run.model)
+    if checkpoint:
+        saver.resume(checkpoint)
+    else:
+        warm_start(run.model, run.settings.model)
+    rows = history.rewind(run.folder, step)
+    if not step:
+        output.write_graph(run.folder, run.model)
+    watching = (choose or callback_list)(run, plan, step, rows, saver)
+    earlier = results.read(run.folder).seconds
+    _record(run, rows, "running", earlier)
+    begun = time.perf_counter()
+    redirected = logging_redirect_tqdm([output.log])
+    with redirected, saver.heeding_signals(), pipeline.telling_errors():
+        finished = _fit(run, plan, step, saver, watching)
+    seconds = round(earlier + time.perf_counter() - begun, 3)
+    _record(run, rows, "finished" if finished else "interrupted", seconds)
+    return finished
+
+
+def _compile(run: Experiment, plan: Plan, step: int) -> None:
+    height, width, _ = run.data.splits["train"].training_shape
+    pixels = plan.batch_size * height * width
+    run.model.compile(
+        optimizers.build(run.settings.optimizer, plan.steps, plan.steps_per_epoch),
+        loss=run.task.loss,
+        metrics=[run.task.scores],
+        steps_per_execution=plan.steps_per_call(max(1, _PIXELS_PER_CALL // pixels), step),
+    )
+    run.model.optimizer.build(run.model.trainable_variables)
+
+
+def _progress(run: Experiment) -> Progress:
+    optimizer = run.settings.optimizer
+    plateau = optimizer.plateau_epochs if optimizer.schedule == "plateau" else None
+    return Progress(run.task, run.settings.trainer.patience, plateau, optimizer.decay)
+
+
+def callback_list(
+    run: Experiment, plan: Plan, step: int, rows: Rows, saver: Saver
+) -> list[keras.callbacks.Callback]:
+    """What happens around the steps, in the order in which Keras calls it.
+
+    The averages are put in the place of the weights before anything evaluates. An epoch's line is
+    on the disk before the checkpoint that knows of it, so that a resumed run finds every line that
+    it counts on; the pictures likewise. The saver comes after both, and may end the run.
+    """
+    examples, inputs = run.examples("val")
+    return [
+        callbacks.Averaging(),
+        callbacks.Journal(run.folder, plan, rows, run.task),
+        callbacks.Gallery(run.task, examples, inputs, run.pictures),
+        saver,
+        callbacks.Bar(plan, step, run.task.watched),
+    ]
+
+
+def _fit(
+    run: Experiment,
+    plan: Plan,
+    step: int,
+    saver: Saver,
+    watching: list[keras.callbacks.Callback],
+) -> bool:
+    """Trains stretch by stretch; returns whether the run came to its end."""
+    train, val = run.data.splits["train"], run.data.splits["val"]
+    validation = pipeline.evaluation_batches(val, run.task.pair)
+    try:
+        for first, last in plan.stretches(step):
+            if saver.progress.done:
+                break
+            epoch = first // plan.steps_per_epoch
+            length = min(last - first, plan.steps_per_epoch)
+            run.model.fit(
+                pipeline.training_batches(
+                    train, run.task.pair, plan.batch_size, run.settings.seed, first, last
+                ),
+                initial_epoch=epoch,
+                epochs=epoch + (last - first) // length,
+                steps_per_epoch=length,
+                shuffle=False,
+                validation_data=validation,
+                callbacks=watching,
+                verbose=0,
+            )
+    except Interrupted:
+        return False
+    return True
+
+
+def _record(run: Experiment, rows: Rows, status: results.Status, seconds: float) -> None:
+    """Writes what the training has come to; the evaluations are added to it."""
+    best: dict[str, Any] = {}
+    watched = f"val_{run.task.watched}"
+    for row in rows:
+        score = row.get(watched)
+        if score is not None and run.task.better(score, best.get(watched)):
+            best = row
+    speeds = [row["images_per_second"] for row in rows if row.get("images_per_second")]
+    names = [name for name in best if f"val_{name}" in best]
+    data, trainer = run.data, run.settings.trainer
+    facts = results.DataFacts(
+        name=data.name,
+        source=data.source,
+        digest=data.digest,
+        kind=data.kind,
+        image_shape=list(run.model.input_shape[1:]),
+        classes=list(data.classes),
+        colours=None if data.colours is None else [list(colour) for colour in data.colours],
+        void=data.void,
+        digests=dict(data.digests),
+    )
+    with results.changing(run.folder) as current:
+        current.model, current.status, current.data = run.settings.model.name, status, facts
+        current.class_weights = list(run.class_weights) if run.class_weights else None
+        current.seed, current.seconds = run.settings.seed, seconds
+        current.parameters = run.model.count_params()
+        current.steps = int(run.model.optimizer.iterations)
+        current.images_per_second = statistics.median(speeds) if speeds else None
+        current.precision, current.shards = trainer.precision, trainer.shards
+        current.versions = {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        }
+        current.metrics = {"train": {name: best[name] for name in names}}

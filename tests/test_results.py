@@ -1,0 +1,86 @@
+"""`results.json`: what may stand in it, and who writes when."""
+
+import json
+import threading
+
+import pytest
+
+from src import results
+from src.errors import UserError
+
+FACTS = {
+    "name": "mnist",
+    "source": "idx:/data",
+    "digest": "ab",
+    "kind": "labels",
+    "image_shape": [28, 28, 1],
+    "classes": ["0", "1"],
+    "digests": {"train": "cd"},
+}
+
+
+def test_what_is_written_is_read_again_and_what_others_wrote_is_kept(tmp_path):
+    written = {"status": "running", "data": FACTS, "of_another_version": {"x": [1]}}
+    (tmp_path / "results.json").write_text(json.dumps(written))
+    with results.changing(tmp_path) as current:
+        current.metrics["test"] = {"accuracy": 0.5, "mean_iou": None}
+    again = json.loads((tmp_path / "results.json").read_text())
+    assert again["of_another_version"] == {"x": [1]}
+    assert again["metrics"] == {"test": {"accuracy": 0.5, "mean_iou": None}}
+    assert results.read(tmp_path).data.classes == ["0", "1"]
+
+
+def test_a_run_without_results_has_empty_ones(tmp_path):
+    assert results.read(tmp_path) == results.Results()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "null", "3", '{"status": []}', '{"data": 3}', '{"metrics": 4}', "{"),
+        *(
+            '{"metrics": {"val": {"x": "y"}}}',
+            '{"seconds": NaN}',
+            '{"seconds": -1}',
+            '{"a":' * 9999,
+        ),
+        *(
+            '{"evaluations": {"best-val": 3}}',
+            '{"steps": 1e400}',
+            '{"class_weights": [{}]}',
+            "\xff",
+        ),
+        json.dumps({"data": FACTS | {"classes": [1, {}]}}),
+        json.dumps({"data": FACTS | {"image_shape": [28, 28]}}),
+        json.dumps({"data": FACTS | {"colours": [[1, 2, 999]]}}),
+        '{"seconds": ' + "9" * 5000 + "}",
+    ],
+    ids=lambda text: text[:25].encode("ascii", "replace").decode() or "empty",
+)
+def test_what_is_forged_is_told_in_one_line(tmp_path, text):
+    (tmp_path / "results.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"results\.json: expected a run's results") as caught:
+        results.read(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_who_changes_them_at_one_time_undoes_nothing(tmp_path):
+    """As a run that ends its training while it is evaluated."""
+
+    def change(number):
+        with results.changing(tmp_path) as current:
+            current.metrics[f"{number}"] = {"loss": float(number)}
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results.read(tmp_path).metrics) == 20
+
+
+def test_a_change_that_fails_writes_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), results.changing(tmp_path) as current:
+        current.seed = 1 // 0
+    assert not (tmp_path / "results.json").exists()
