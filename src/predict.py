@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from src import cli, config, pictures, quiet, runs
+from src import cli, config, files, quiet, runs
+from src.data import images
+from src.data.reading import shown
+from src.errors import UserError
 
 # What is written for a picture; classifiers write one table.
 _ENDINGS: dict[str, tuple[str, ...]] = {
     "segmentation": (".png", "-overlay.png"),
     "reconstruction": (".png", "-sheet.png"),
 }
+_MOST_NAME = 255  # In bytes, where the file system does not say.
 
 
 def main(values: dict[str, Any], words: list[str]) -> int:
@@ -21,18 +29,134 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     folder = runs.find(settings.run)
     trained = config.load(folder / runs.CONFIG)
     output = Path(settings.output or folder / "predictions")
-    found = pictures.find(settings.input)
+    found = find(settings.input)
     endings = _ENDINGS.get(trained.model.task, ())
-    pictures.check_output(output, settings.input, found, endings, settings.overwrite)
+    check_output(output, settings.input, found, endings, settings.overwrite)
+    for path in found:
+        images.decode(images.read(path), shown(path), 1, settings.max_megapixels)
     # TensorFlow takes seconds to import: not before the words above are known to be right.
     quiet.tensorflow()
     from src.prediction import Predictor
 
-    predictor = Predictor(trained, folder, settings.checkpoint)
-    for line in predictor.predict(found, output, settings.invert):
-        print(line)
-    print(f"{len(found)} predicted by {folder}, {settings.checkpoint}: see {output}")
+    predictor = Predictor(trained, folder, settings.checkpoint, settings.max_megapixels)
+    done = 0
+    try:
+        for line in predictor.predict(found, output, settings.invert):
+            _tell(line)
+            done += 1
+    except OSError as error:
+        raise UserError(
+            f"expected to write to {shown(output)}; received {error.strerror} "
+            f"({min(done, len(found))} of {len(found)} were predicted before, and stay)"
+        ) from error
+    ending = f"{shown(folder)}, {settings.checkpoint}: see {shown(output)}"
+    _tell(f"{len(found)} predicted by {ending}")
     return 0
+
+
+def find(where: str) -> list[Path]:
+    """Lists the pictures that a file or folder holds, sorted by name.
+
+    Raises:
+        UserError: there is none, or the folder cannot be entered.
+    """
+    path, found, reason = Path(where), [], ""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            found = sorted(
+                entry
+                for entry in path.iterdir()
+                if entry.suffix.lower() in images.ENDINGS and not entry.name.startswith(".")
+            )
+        else:
+            found = [path]
+    except (OSError, ValueError) as error:
+        reason = f" ({getattr(error, 'strerror', None) or error})"
+    if not found:
+        raise UserError(
+            f"expected a picture or a folder with pictures ({images.LISTED}); "
+            f"received input={files.clipped(shown(where))}{reason}"
+        )
+    return found
+
+
+def check_output(
+    folder: Path, where: str, found: Sequence[Path], endings: Sequence[str], overwrite: bool
+) -> None:
+    """Refuses to write where something would be lost, or where nothing can be written.
+
+    Args:
+        folder: what is written to.
+        where: the file or folder that the pictures are read from.
+        found: the pictures.
+        endings: what is written for a picture: its name without its ending, and each of these.
+        overwrite: whether what is in the folder may be replaced.
+
+    Raises:
+        UserError: there is something in the folder and `overwrite` is not set, it is the pictures'
+            own, it cannot be written to, or two pictures would have predictions of one name.
+    """
+    try:
+        there = _existing(folder)
+        filled = there == folder and any(folder.iterdir())
+        most = os.pathconf(there, "PC_NAME_MAX")
+    except OSError as error:
+        raise UserError(
+            f"expected output= as a new or empty folder; received {files.clipped(shown(folder))} "
+            f"({error.strerror})"
+        ) from error
+    if filled and not overwrite:
+        raise UserError(
+            f"expected output= as a new or empty folder, or overwrite=true; received "
+            f"{shown(folder)}"
+        )
+    own = where if os.path.isdir(where) else os.path.dirname(where) or "."
+    if os.path.realpath(folder) == os.path.realpath(own):
+        raise UserError(
+            f"expected output= apart from the pictures of input=; received {shown(folder)}"
+        )
+    _check_names(found, endings, most if most > 0 else _MOST_NAME)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that there is; something can be written there."""
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if there.is_symlink() and there == folder:
+        raise OSError(0, "a link, which may lead anywhere")
+    if not there.is_dir():
+        raise OSError(0, f"{shown(there)} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OSError(0, f"{shown(there)} cannot be written to")
+    if not os.statvfs(there).f_bavail:
+        raise OSError(0, "No space left on device")
+    return there
+
+
+def _check_names(found: Sequence[Path], endings: Sequence[str], most: int) -> None:
+    taken: dict[str, Path] = {}
+    for path in found:
+        for name in (f"{path.stem}{ending}" for ending in endings):
+            if name in taken:
+                raise UserError(
+                    f"expected pictures whose predictions have names of their own; received "
+                    f"{shown(taken[name].name)} and {shown(path.name)}, both with {shown(name)}"
+                )
+            length = len(os.fsencode(name))
+            if length > most:
+                raise UserError(
+                    f"expected names of at most {most} bytes for predictions; received {length} "
+                    f"for that of {shown(path.name)}"
+                )
+            taken[name] = path
+
+
+def _tell(line: str) -> None:
+    """Prints a line; that nobody reads it any more does not stop the predictions."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -6,16 +6,18 @@ What it was like, its classes and their colours, stands in the run's `results.js
 from __future__ import annotations
 
 import csv
-import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import keras
 import numpy as np
 
-from src import config, figures, files, pictures, results, runs
+from src import config, figures, results, runs
+from src.data import images
+from src.data.reading import shown
 from src.errors import UserError
 from src.models.build import build
 from src.training.averages import AveragedModel
@@ -62,13 +64,16 @@ class Predictor:
         trained: the run's configuration.
         folder: the run's.
         checkpoint: `best` or `last`.
+        max_megapixels: millions of pixels that a picture may have.
 
     Raises:
         UserError: the checkpoint is missing or damaged, or the run's data is not described.
     """
 
-    def __init__(self, trained: config.Train, folder: Path, checkpoint: str) -> None:
-        self.network = trained.model
+    def __init__(
+        self, trained: config.Train, folder: Path, checkpoint: str, max_megapixels: int
+    ) -> None:
+        self.network, self.max_megapixels = trained.model, max_megapixels
         self.facts = Facts.of(folder)
         bfloat16 = trained.trainer.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
@@ -80,7 +85,7 @@ class Predictor:
         Checkpoints(folder / "checkpoints").named(checkpoint).restore(self.model)
 
     def predict(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
-        """Predicts from each picture and writes that down.
+        """Predicts from each picture and writes that down before the next one is read.
 
         Args:
             found: the pictures.
@@ -89,6 +94,10 @@ class Predictor:
 
         Yields:
             A line about each picture, then lines about all of them.
+
+        Raises:
+            OSError: something cannot be written; what was written before stays.
+            DataError: a picture cannot be read any more.
         """
         output.mkdir(parents=True, exist_ok=True)
         self.converted = self.dark = 0
@@ -118,11 +127,11 @@ class Predictor:
         """Each picture's path, the model's input, floats in [0, 1], and its output."""
         height, width, channels = self.facts.image_shape
         for path in found:
-            picture = pictures.read(path, channels)
+            picture = images.decode(images.read(path), shown(path), channels, self.max_megapixels)
             if not self.network.any_size:
                 self.converted += picture.shape[:2] != (height, width)
-                picture = pictures.resized(picture, height or 0, width or 0)
-                self.dark += channels == 1 and pictures.dark_on_light(picture)
+                picture = images.resized(picture, height or 0, width or 0)
+                self.dark += channels == 1 and images.dark_on_light(picture)
             if invert:
                 picture = 255 - picture
             pixels = picture / np.float32(255)
@@ -138,7 +147,7 @@ class Predictor:
             shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size
             most = [c for c in np.argsort(-shares, kind="stable")[:3] if shares[c]]
             named = "  ".join(f"{classes[c]} {shares[c]:.1%}" for c in most)
-            yield f"{path.name}  {mask.shape[1]}x{mask.shape[0]}  {named}"
+            yield f"{shown(path.name)}  {mask.shape[1]}x{mask.shape[0]}  {named}"
 
     def _reconstruct(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
         for path, pixels, made in self._outputs(found, invert):
@@ -147,19 +156,26 @@ class Predictor:
             figures.save_png(output / f"{path.stem}.png", rgb)
             sheet = figures.reconstructions(pixels[None], made[None])
             figures.save_png(output / f"{path.stem}-sheet.png", sheet)
-            yield f"{path.name}  MSE {np.mean((made - pixels) ** 2):.4f}"
+            yield f"{shown(path.name)}  MSE {np.mean((made - pixels) ** 2):.4f}"
 
     def _classify(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
         classes = self.facts.classes
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["file", "label", "confidence", *classes])
-        for path, _, logits in self._outputs(found, invert):
-            odds = np.exp(logits - logits.max())
-            odds /= odds.sum()
-            first, *others = np.argsort(-odds, kind="stable")[:3]
-            shares = [f"{share:.6f}" for share in odds]
-            writer.writerow([path.name, classes[first], shares[first], *shares])
-            also = ", ".join(f"{classes[c]} {odds[c]:.3f}" for c in others)
-            yield f"{path.name}  {classes[first]} {odds[first]:.3f}  ({also})"
-        files.write(output / TABLE, table.getvalue())
+        with _table(output / TABLE) as table:
+            writer = csv.writer(table, lineterminator="\n")
+            writer.writerow(["file", "label", "confidence", *classes])
+            for path, _, logits in self._outputs(found, invert):
+                probabilities = np.exp(logits - logits.max())
+                probabilities /= probabilities.sum()
+                first, *others = np.argsort(-probabilities, kind="stable")[:3]
+                shares = [f"{share:.6f}" for share in probabilities]
+                writer.writerow([shown(path.name), classes[first], shares[first], *shares])
+                table.flush()
+                also = ", ".join(f"{classes[c]} {probabilities[c]:.3f}" for c in others)
+                yield f"{shown(path.name)}  {classes[first]} {probabilities[first]:.3f}  ({also})"
+
+
+def _table(path: Path) -> TextIO:
+    """Opens a table to be filled row by row; what had its name before is not written into."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return open(os.open(path, flags, 0o666), "w", encoding="utf-8", newline="")

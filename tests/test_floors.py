@@ -12,12 +12,13 @@ FLOORS = """
 src.errors
 src.files
 src.quiet
-src.figures.*  src.pictures
+src.figures.*
 src.config.*  src.runs
 src.results
-src.machine  src.resume  src.data.dataset  src.data.options
-src.data.bundled  src.data.idx  src.data.streamed  src.data.scenes
-src.data.augment  src.data.decode
+src.machine  src.resume  src.data.dataset  src.data.options  src.data.metadata
+src.data.bundled  src.data.scenes  src.data.augment  src.data.reading
+src.data.tfds_info  src.data.tfrecords  src.data.images
+src.data.idx  src.data.streamed  src.data.decode
 src.data.prepared  src.data.mask_folder  src.data.pictures
 src.data.download  src.data.pets
 src.data.sources  src.data.pipeline

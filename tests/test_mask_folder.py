@@ -1,5 +1,6 @@
 """Folders of images and masks: which belong together, and what is wrong told in one line."""
 
+import os
 import re
 import shutil
 import signal
@@ -40,8 +41,8 @@ def test_the_usual_layout_is_found_in_the_order_of_the_names(tmp_path):
     found = find(tmp_path, *USUAL)
     assert list(found) == ["train", "val", "test"]
     assert [pair.key for pair in found["test"]] == ["a.v1", "b", "c"]
-    assert found["train"][0].image == tmp_path / "train" / "a.v1.JPG"
-    assert found["train"][0].mask == tmp_path / "trainannot" / "a.v1.png"
+    assert found["train"][0].image_path == tmp_path / "train" / "a.v1.JPG"
+    assert found["train"][0].mask_path == tmp_path / "trainannot" / "a.v1.png"
 
 
 def test_other_layouts_are_patterns(tmp_path):
@@ -54,6 +55,27 @@ def test_other_layouts_are_patterns(tmp_path):
     assert keys(tmp_path, "both/{split}/*", "both/{split}/*_mask") == ["x"]
     touch(tmp_path, *every("[a]/{split}/x.png", "[b]/{split}/x.png"))
     assert keys(tmp_path, "[a]/{split}/*", "[b]/{split}/*") == ["x"]
+
+
+def test_an_ending_in_a_pattern_is_taken(tmp_path):
+    touch(tmp_path, *every("{split}/a.JPG", "{split}/a.png"))
+    assert keys(tmp_path, "{split}/*.jpg", "{split}/*.png") == ["a"]
+    with pytest.raises(DataError, match=r"images \(\.webp\) for each .* received no .*/train/\*"):
+        find(tmp_path, "{split}/*.webp", "{split}/*.png")
+
+
+NFC, NFD = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize(("image", "mask"), [(NFC, NFD), (NFD, NFC)], ids=["first", "second"])
+def test_an_accent_may_be_one_character_or_two(tmp_path, image, mask):
+    touch(tmp_path, *every(f"{{split}}/{image}/{image}_i.png", f"{{split}}/{image}/{mask}_m.png"))
+    assert keys(tmp_path, "{split}/*/*_i", "{split}/*/*_m") == [f"{NFC}/{NFC}"]
+    # And in the pattern.
+    assert keys(tmp_path, f"{{split}}/{mask}/*_i", f"{{split}}/{image}/*_m") == [NFC]
+    (pair,) = find(tmp_path, "{split}/*/*_i", "{split}/*/*_m")["val"]
+    assert pair.image_path.exists()
+    assert pair.mask_path.exists()
 
 
 def test_two_images_of_one_name_are_refused(tmp_path):
@@ -101,9 +123,17 @@ MISTAKES = [
         r"/data/trainannot/02.png: expected an image /.*/data/train/02; received none",
     ),
     (broken("train/03.png", lambda d: d[:-60]), "", "train/03.png: expected a whole picture; rec"),
-    (broken("train/03.png", lambda d: b""), "", "train/03.png: expected a picture; received anot"),
+    (
+        broken("train/03.png", lambda d: b""),
+        "",
+        r"train/03.png: expected a picture \(png, .*\); received anot",
+    ),
     (broken("testannot/03.png", lambda d: d[:-30]), "", "testannot/03.png: expected a whole pict"),
-    (broken("val/00.png", lambda d: b"GIF"), "", "val/00.png: expected a picture; received anoth"),
+    (
+        broken("val/00.png", lambda d: b"GIF"),
+        "",
+        r"val/00.png: expected a picture \(png, .*\); received anoth",
+    ),
     (repainted("valannot/00.png", MASK[1:]), "", "valannot/00.png: expected 40x60 .*; .* 39x60"),
     (repainted("valannot/00.png", MASK + 3), "", "valannot/00.png: .* 0 to 2; received label 3"),
     (unchanged, "data.void=11 data.classes=2", "00.png: .* 0 to 1 or 11 for void; .* label 2"),
@@ -122,7 +152,7 @@ MISTAKES = [
     (
         lambda data: (data / "train/05.png").unlink() or (data / "train/05.png").mkdir(),
         "",
-        "train/05.png: expected to read it; received Is a directory",
+        "train/05.png: expected a regular file; received a folder",
     ),
 ]
 
@@ -137,6 +167,38 @@ def test_a_mistake_is_answered_in_one_line(sample, tmp_path, change, words, line
     assert re.fullmatch(r"error: [^\n]+\n", ended.stderr), ended.stderr
     assert re.search(line, ended.stderr), ended.stderr
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_name_that_is_no_text_is_learned_and_told_escaped(sample, tmp_path):
+    shutil.copytree(sample, tmp_path / "data")
+    for folder in ("train", "trainannot"):
+        name = os.path.join(os.fsencode(tmp_path / "data" / folder), b"caf\xe9.png")
+        os.rename(tmp_path / "data" / folder / "00.png", name)
+    words = "model=fcn model.filters=2 data=mask_folder data.dir=data data.classes=3"
+    words += " trainer.batch_size=2 trainer.steps=1"
+    run("src.train", f"{words} run_dir=run", tmp_path)
+    os.unlink(os.path.join(os.fsencode(tmp_path / "data" / "trainannot"), b"caf\xe9.png"))
+    _, err = run("src.train", words, tmp_path, status=2)
+    assert err.startswith("error: ")
+    assert r"/data/train/caf\xe9.png: expected a mask" in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_that_may_not_be_entered_is_told(sample, tmp_path):
+    shutil.copytree(sample, tmp_path / "data")
+    (tmp_path / "data" / "val").chmod(0o000)
+    for parent in (tmp_path, *tmp_path.parents[:3]):
+        parent.chmod(parent.stat().st_mode | 0o055)
+    child = os.fork()
+    if not child:
+        os.setuid(65534)
+        try:
+            find(tmp_path / "data", *USUAL)
+        except DataError as error:
+            os._exit(0 if str(error).endswith("val cannot be entered") else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_run_that_was_stopped_ends_as_if_left_alone_and_is_evaluated(sample, tmp_path):

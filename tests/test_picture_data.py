@@ -12,6 +12,8 @@ from src.config import MaskFolder
 from src.data import sources
 from src.data.dataset import DataError, Split, counts_of
 from src.data.decode import Labels, decode
+from src.data.images import decode as decode_image
+from src.data.images import read as read_image
 from src.data.pipeline import evaluation_batches, telling_errors, training_batches
 from tests.mask_folders import SPLITS, example, label, write
 
@@ -175,17 +177,17 @@ def test_a_palette_is_read_by_number_and_grey_becomes_rgb():
     labels = Labels(3, None)
     for image in (png(RGB), png(RGB[..., 0]), png(RGB, "RGBA"), png(RGB, "LA")):
         for mask in (png(GREY), palette(GREY)):
-            found, numbers = decode(Encoded(), (image, mask), labels)
+            found, numbers = decode(Encoded(), (image, mask), labels, 1)
             np.testing.assert_array_equal(found, RGB, strict=True)
             np.testing.assert_array_equal(numbers, GREY, strict=True)
 
 
 def test_labels_that_begin_at_one_and_a_void_beyond():
     labels = Labels(2, 2, first=1)
-    _, numbers = decode(Encoded(), (png(RGB), png(GREY + 1)), labels)
+    _, numbers = decode(Encoded(), (png(RGB), png(GREY + 1)), labels, 1)
     np.testing.assert_array_equal(numbers, GREY, strict=True)
     with pytest.raises(DataError, match="expected labels 1 to 2 or 3 for void; received label 0"):
-        decode(Encoded(), (png(RGB), png(GREY)), labels)
+        decode(Encoded(), (png(RGB), png(GREY)), labels, 1)
 
 
 MASKS = [
@@ -201,12 +203,44 @@ MASKS = [
 @pytest.mark.parametrize(("mask", "line"), MASKS, ids=[line for _, line in MASKS])
 def test_a_mask_of_another_kind_is_refused(mask, line):
     with pytest.raises(DataError, match=f"picture: .*{line}"):
-        decode(Encoded(), (png(RGB), mask), Labels(3, None))
+        decode(Encoded(), (png(RGB), mask), Labels(3, None), 1)
 
 
-def test_sixteen_bits_a_channel_are_refused():
-    with pytest.raises(DataError, match="of 8 bits a channel; received mode I;16"):
-        decode(Encoded(), (png(GREY.astype(np.uint16)), png(GREY)), Labels(3, None))
+def test_an_image_and_its_mask_are_turned_upright_each_by_its_own_notes():
+    upside_down = Image.Exif()
+    upside_down[0x0112] = 3
+    pixels = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
+    image, turned = png(pixels), png(pixels, exif=upside_down)
+    mask, turned_mask = png(GREY), png(GREY, exif=upside_down)
+    for first, second in ((image, mask), (turned, mask), (image, turned_mask)):
+        found, numbers = decode(Encoded(), (first, second), Labels(3, None), 1)
+        step = -1 if first is turned else 1
+        np.testing.assert_array_equal(found, pixels[::step, ::step])
+        step = -1 if second is turned_mask else 1
+        np.testing.assert_array_equal(numbers, GREY[::step, ::step])
+
+
+def test_training_and_prediction_see_the_same_pixels(tmp_path):
+    on_its_side = Image.Exif()
+    on_its_side[0x0112] = 6
+    write(tmp_path, [(20, 30)])
+    paths = sorted((tmp_path / "train").glob("*.png"))
+    with Image.open(paths[0]) as image:
+        clear = image.convert("RGBA")
+    clear.putalpha(100)
+    clear.save(paths[0])
+    with Image.open(paths[1]) as image:
+        image.convert("P").save(paths[1])
+    with Image.open(paths[2]) as image:
+        deep = np.asarray(image.convert("L")).astype(np.uint16) * 257 + 100
+    Image.fromarray(deep).save(paths[2])
+    with Image.open(paths[3]) as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(paths[3], exif=on_its_side)
+    train = load(tmp_path).splits["train"]
+    for number, path in enumerate(paths):
+        found, _ = train.store.example(number)
+        np.testing.assert_array_equal(found, decode_image(read_image(path), path, 3, 1))
+    np.testing.assert_array_equal(train.store.example(3)[0], example(20, 30, 3)[0])
 
 
 def test_a_jpeg_is_read_as_pillow_reads_it(tmp_path):

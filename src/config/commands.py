@@ -10,7 +10,7 @@ from src.config import datasets, models
 from src.config.data import Data
 from src.config.model import Model
 from src.config.registry import names, union
-from src.config.section import Section, Text
+from src.config.section import Megapixels, Section, Text
 from src.config.training import Optimizer, Trainer
 from src.errors import UserError
 
@@ -159,11 +159,12 @@ class Predict(Section):
 
     Attributes:
         run: the run's folder, or `latest`: the one last begun under `outputs/`.
-        input: a picture, or a folder with pictures (png, jpg, jpeg).
+        input: a picture, or a folder with pictures (png, jpg, jpeg, gif, bmp, webp).
         output: folder for what is predicted; if null, `predictions` in the run's.
         checkpoint: the best by the watched metric on the validation set, or the last.
         invert: whether black and white change places first.
         overwrite: whether files in the output folder may be replaced.
+        max_megapixels: millions of pixels that a picture may have.
     """
 
     run: Text
@@ -172,3 +173,4 @@ class Predict(Section):
     checkpoint: Literal["best", "last"] = "best"
     invert: bool = False
     overwrite: bool = False
+    max_megapixels: Megapixels = 100

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from src.config.section import Positive, Section, Shape, Side
+from src.config.section import Megapixels, Positive, Section, Shape, Side
 
 
 class Data(Section):
@@ -58,6 +58,7 @@ class PictureData(Data):
             for none. What then lies outside of the picture is black and void.
         memory_budget: mebibytes of decoded pictures that are kept in memory; what does not fit is
             decoded whenever it is needed.
+        max_megapixels: millions of pixels that a picture may have.
     """
 
     kind: ClassVar[Literal["labels", "masks"]] = "masks"
@@ -68,6 +69,7 @@ class PictureData(Data):
     flip: bool = True
     scale: list[Annotated[float, Field(ge=0.1, le=10)]] | None = None
     memory_budget: Positive = 2048
+    max_megapixels: Megapixels = 100
 
     @property
     def image_shape(self) -> Shape:

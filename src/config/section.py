@@ -12,6 +12,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 # YAML reads a folder named 2024 as a number; it is a name all the same.
 Text = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) in (int, float) else v)]
 Side = Annotated[int, Field(ge=1, le=8192)]
+# Millions of pixels in a picture, up to what its decoder can count.
+Megapixels = Annotated[int, Field(ge=1, le=2000)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 # Height, width and channels of images; None for a side that is known only once they are read.
 Shape = tuple[int | None, int | None, int]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from src.data import images
 from src.data.dataset import DataError
+from src.data.metadata import PNG
 
-# Pillow knows dozens of formats and could be made to try any of them on a stranger's file.
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP")
-# What becomes 8-bit RGB without a choice of how; 16 bits a channel, for one, do not.
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-# PNG specification, section 11.2.1: bit depth and colour type are bytes 24 and 25 of a file.
-_SIGNATURE, _DEPTH, _COLOUR = b"\x89PNG\r\n\x1a\n", 24, 25
+# PNG specification, section 11.2.2: bit depth and colour type are bytes 24 and 25 of a file.
+_DEPTH, _COLOUR = 24, 25
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
 
 
@@ -39,7 +35,7 @@ class Source(Protocol):
         """The encoded image and the encoded mask.
 
         Raises:
-            OSError: they cannot be read.
+            DataError: they cannot be read.
         """
 
 
@@ -75,28 +71,16 @@ class Labels:
         return numbers - np.uint8(self.first) if self.first else numbers
 
 
-def read(source: Source) -> tuple[bytes, bytes]:
-    """Reads an image and its mask as they are encoded.
-
-    Raises:
-        DataError: they cannot be read.
-    """
-    try:
-        return source.read()
-    except OSError as error:
-        name = error.filename or source.image
-        raise DataError(f"{name}: expected to read it; received {error.strerror}") from error
-
-
 def decode(
-    source: Source, encoded: tuple[bytes, bytes], labels: Labels
+    source: Source, encoded: tuple[bytes, bytes], labels: Labels, max_megapixels: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decodes an image and its mask.
+    """Decodes an image and its mask, both upright.
 
     Args:
         source: what a message names.
-        encoded: the image and the mask, as `read` returns them.
+        encoded: the image and the mask, as `source.read()` returns them.
         labels: what the numbers in the mask mean.
+        max_megapixels: millions of pixels that each may have.
 
     Returns:
         uint8 `[height, width, 3]`, and uint8 labels `[height, width]`.
@@ -104,14 +88,8 @@ def decode(
     Raises:
         DataError: one of them is damaged or of another kind, or they do not fit each other.
     """
-    picture = _open(encoded[0], source.image)
-    if picture.mode not in _MODES:
-        raise DataError(
-            f"{source.image}: expected grey or coloured pixels of 8 bits a channel; "
-            f"received mode {picture.mode}"
-        )
-    image = np.asarray(picture.convert("RGB"))
-    numbers = _numbers(encoded[1], source.mask)
+    image = images.decode(encoded[0], source.image, 3, max_megapixels)
+    numbers = _numbers(encoded[1], source.mask, max_megapixels)
     if image.shape[:2] != numbers.shape:
         height, width, _ = image.shape
         raise DataError(
@@ -121,28 +99,14 @@ def decode(
     return image, labels.of(numbers, source.mask)
 
 
-def _numbers(encoded: bytes, name: object) -> np.ndarray:
+def _numbers(encoded: bytes, name: object, max_megapixels: int) -> np.ndarray:
     """The numbers in a mask, `[height, width]`; of a palette's entries, not of their colours."""
-    mask = _open(encoded, name)
-    kind = mask.format
-    if encoded.startswith(_SIGNATURE):
+    mask, _ = images.upright(encoded, name, max_megapixels)
+    kind = "another picture"
+    if encoded.startswith(PNG):
         depth, colour = encoded[_DEPTH], _COLOURS.get(encoded[_COLOUR])
         # Pillow stretches grey of fewer bits to the range of eight.
         if colour == "palette" or (depth, colour) == (8, "grey"):
             return np.asarray(mask)
         kind = f"PNG of {depth}-bit {colour}"
     raise DataError(f"{name}: expected a PNG of 8-bit grey or with a palette; received {kind}")
-
-
-def _open(encoded: bytes, name: object) -> Image.Image:
-    """Decodes a picture to its end."""
-    try:
-        picture = Image.open(io.BytesIO(encoded), formats=_FORMATS)
-        picture.load()
-    except UnidentifiedImageError as error:
-        raise DataError(f"{name}: expected a picture; received another file") from error
-    # What Pillow raises about damage is not documented: whatever it is, there is no picture.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{name}: expected a whole picture; received {reason}") from error
-    return picture

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from src import files
 from src.data.dataset import DataError
 from src.data.decode import Labels
-from src.data.reading import clipped
 from src.data.tfds_info import describe
 from src.data.tfrecords import Files
 
@@ -99,15 +99,15 @@ def find(folder: Path) -> dict[str, list[Record]]:
         received = f"splits {list(described.splits)} of {list(described.features)}"
         raise DataError(
             f"{folder}: expected splits train and test of images {', '.join(_FEATURES)}; "
-            f"received {clipped(received)}"
+            f"received {files.clipped(received)}"
         )
     found = {}
     for split in ("train", "test"):
-        files, count = Files(described.splits[split].paths), described.splits[split].count
-        found[split] = [Record(files, number) for number in range(len(files))]
-        if not found[split] or len(files) != count:
+        opened, count = Files(described.splits[split].paths), described.splits[split].count
+        found[split] = [Record(opened, number) for number in range(len(opened))]
+        if not found[split] or len(opened) != count:
             raise DataError(
                 f"{folder}: expected {count:,} examples in split {split}, at least "
-                f"one; received {len(files):,}"
+                f"one; received {len(opened):,}"
             )
     return found

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from src.config import PictureData
 from src.data.augment import Augmentation, resize
 from src.data.dataset import DataError, Reader, Split, TrainingReader, counts_of, label_counts
-from src.data.decode import Labels, Source, decode, read
+from src.data.decode import Labels, Source, decode
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -47,6 +47,7 @@ class Store:
         sizes: int `[pictures, 2]`, height and width.
         counts: int64 `[pictures, classes]`, pixels of each class.
         digest: SHA-256 of the keys and of the encoded images and masks, in order.
+        max_megapixels: millions of pixels that a picture may have.
     """
 
     sources: Sequence[Source]
@@ -55,11 +56,13 @@ class Store:
     sizes: np.ndarray
     counts: np.ndarray
     digest: bytes
+    max_megapixels: int
 
     def example(self, number: int) -> Example:
         """Image and mask."""
         source = self.sources[number]
-        return self.kept[number] or decode(source, read(source), self.labels)
+        kept = self.kept[number]
+        return kept or decode(source, source.read(), self.labels, self.max_megapixels)
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def load(
     room = data.memory_budget * 2**20
     stores = {}
     for split, some in sources.items():
-        stores[split] = store = scan(some, labels, room, split)
+        stores[split] = store = scan(some, labels, room, split, data.max_megapixels)
         room -= sum(image.nbytes + mask.nbytes for image, mask in filter(None, store.kept))
     augmentation = _augmentation(data, stores["train"])
     splits = {
@@ -165,7 +168,9 @@ def load(
     return splits, {split: store.digest.hex() for split, store in stores.items()}
 
 
-def scan(sources: Sequence[Source], labels: Labels, room: int, what: str) -> Store:
+def scan(
+    sources: Sequence[Source], labels: Labels, room: int, what: str, max_megapixels: int
+) -> Store:
     """Decodes and checks pictures in parallel, and keeps what fits into `room` bytes.
 
     Raises:
@@ -173,9 +178,9 @@ def scan(sources: Sequence[Source], labels: Labels, room: int, what: str) -> Sto
     """
 
     def examine(source: Source) -> tuple[Example, np.ndarray, bytes]:
-        encoded = read(source)
-        example = decode(source, encoded, labels)
-        digest = hashlib.sha256(source.key.encode())
+        encoded = source.read()
+        example = decode(source, encoded, labels, max_megapixels)
+        digest = hashlib.sha256(source.key.encode("utf-8", "surrogateescape"))
         for part in encoded:
             digest.update(hashlib.sha256(part).digest())
         return example, label_counts(example[1])[: labels.classes], digest.digest()
@@ -198,7 +203,8 @@ def scan(sources: Sequence[Source], labels: Labels, room: int, what: str) -> Sto
             total.update(digest)
     finally:
         pool.shutdown(cancel_futures=True)
-    return Store(sources, labels, kept, np.array(sizes), np.array(counts), total.digest())
+    sizes_, counts_ = np.array(sizes), np.array(counts)
+    return Store(sources, labels, kept, sizes_, counts_, total.digest(), max_megapixels)
 
 
 def _augmentation(data: PictureData, store: Store) -> Augmentation:

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src import files
 from src.data.dataset import DataError, Examples, Lazily
-from src.data.reading import clipped
 from src.data.streamed import Decode, open_records
 from src.data.tfds_info import describe
 
@@ -64,7 +64,7 @@ def read(folder: Path, memory_budget: int) -> Mapping[str, Examples]:
     if found.features != _FEATURES or not set(_SPLITS) <= found.splits.keys():
         raise DataError(
             f"{folder}: expected splits train and test of features {_FEATURES}; received "
-            f"{clipped(f'splits {list(found.splits)} of features {found.features}')}"
+            f"{files.clipped(f'splits {list(found.splits)} of features {found.features}')}"
         )
     examples = sum(found.splits[name].count for name in _SPLITS)
     held = examples * _EXAMPLE_BYTES <= memory_budget * 2**20

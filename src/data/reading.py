@@ -27,12 +27,6 @@ def shown(name: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def clipped(text: object, most: int = 200) -> str:
-    """A text for a message: on one line, and not without end."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= most else f"{line[: most - 3]}..."
-
-
 def open_regular(path: Path) -> int:
     """Opens a regular file to read it; returns its descriptor.
 

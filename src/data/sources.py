@@ -130,7 +130,13 @@ def _tfds_root(data: TfdsData | Scenes | OxfordPet) -> Path:
 
 
 def _path(word: str) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(word)))
+    path = os.path.expanduser(word)
+    if path.startswith("~"):
+        raise DataError(
+            f"expected a folder whose ~ stands for a home that there is; received {word} (is HOME "
+            "set?)"
+        )
+    return Path(os.path.abspath(path))
 
 
 def _stand_in(data: TfdsData, missing: str) -> DataSet:

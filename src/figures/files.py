@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,8 @@ def save_mask(
 
 def _write(target: Path, image: Image.Image) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # Short, whatever the name: that may be as long as the file system allows.
+    temporary = target.with_name(f".{os.getpid():x}-{threading.get_ident():x}.tmp")
     try:
         # Level 3 takes half the default's time on photographs, for a few per cent more bytes.
         image.save(temporary, format="PNG", compress_level=3)

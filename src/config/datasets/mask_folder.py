@@ -15,8 +15,9 @@ class MaskFolder(PictureData):
 
     Attributes:
         dir: the folder.
-        images: where the images are in it, without their ending (png, jpg or jpeg): `{split}`
-            stands for train, val and test, `*` for what an image and its mask have in common.
+        images: where the images are in it: `{split}` stands for train, val and test, `*` for what
+            an image and its mask have in common. With an ending (`.png`) only files of that;
+            without one png, jpg, jpeg, gif, bmp and webp.
         masks: likewise the masks, whose ending is png.
         classes: number of classes.
         names: their names; if null, their numbers.
