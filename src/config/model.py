@@ -10,6 +10,15 @@ from typing import ClassVar, Literal
 from src.config.section import Location, Section
 
 TaskName = Literal["classification", "reconstruction", "segmentation"]
+Mode = Literal["max", "min"]
+
+# The metric on the validation set that decides which checkpoint is the best, and whether more or
+# less of it is better.
+WATCHED: dict[TaskName, tuple[str, Mode]] = {
+    "classification": ("accuracy", "max"),
+    "reconstruction": ("mse", "min"),
+    "segmentation": ("mean_iou", "max"),
+}
 
 
 class Model(Section):

@@ -12,11 +12,12 @@ import keras
 import tensorflow as tf
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from src import results
+from src import epochs, results
 from src.data import pipeline
 from src.experiment import Experiment
 from src.training import callbacks, history, optimizers, output
 from src.training.checkpoints import Checkpoint
+from src.training.curves import CurvesLogger
 from src.training.plan import Plan
 from src.training.saver import Interrupted, Progress, Saver
 from src.training.warm_start import warm_start
@@ -99,6 +100,7 @@ def callback_list(
     return [
         callbacks.Averaging(),
         callbacks.Journal(run.folder, plan, rows, run.task),
+        CurvesLogger(run.folder, rows, run.task.watched, run.task.mode),
         callbacks.Gallery(run.task, examples, inputs, run.pictures),
         saver,
         callbacks.Bar(plan, step, run.task.watched),
@@ -140,12 +142,7 @@ def _fit(
 
 def _record(run: Experiment, rows: Rows, status: results.Status, seconds: float) -> None:
     """Writes what the training has come to; the evaluations are added to it."""
-    best: dict[str, Any] = {}
-    watched = f"val_{run.task.watched}"
-    for row in rows:
-        score = row.get(watched)
-        if score is not None and run.task.better(score, best.get(watched)):
-            best = row
+    best = epochs.best(rows, run.task.watched, run.task.mode) or {}
     speeds = [row["images_per_second"] for row in rows if row.get("images_per_second")]
     names = [name for name in best if f"val_{name}" in best]
     data, trainer = run.data, run.settings.trainer

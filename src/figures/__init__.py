@@ -10,6 +10,7 @@ Only Pillow and NumPy draw here: a picture costs milliseconds, so that there can
 """
 
 from src.figures.canvas import Picture
+from src.figures.curves import curves
 from src.figures.examples import overlay, reconstructions, segmentation, worst_mistakes
 from src.figures.files import save_mask, save_png
 from src.figures.scores import class_bars, confusion_matrix
@@ -18,6 +19,7 @@ __all__ = [
     "Picture",
     "class_bars",
     "confusion_matrix",
+    "curves",
     "overlay",
     "reconstructions",
     "save_mask",

@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 
-from src import files, runs
+from src import epochs, files, runs
 from src.training.output import EVALUATION, log
 
 # TensorBoard reads whatever has this in its name.
@@ -49,33 +49,14 @@ def rewind_metrics(path: Path, step: int) -> list[dict[str, Any]]:
         path: the file; it may be missing, or end inside a line.
         step: the last step whose row stays.
     """
-    try:
-        lines = files.read(path, 1 << 28).split(b"\n")
-    except FileNotFoundError:
+    rows, damaged = epochs.read(path, 1 << 28)
+    if not path.exists():
         return []
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        row = _row(line)
-        if row is None:
-            # The last line is a part where the run was killed as it wrote.
-            if line and number < len(lines):
-                log.warning("%s: line %d is damaged and left out", path, number)
-        elif row["step"] <= step:
-            rows.append(row)
-    files.write(path, "".join(json.dumps(row) + "\n" for row in rows))
-    return rows
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    """An epoch's numbers by name, or None if the line holds no such thing."""
-    try:
-        row = json.loads(line, parse_constant=lambda name: None)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(row, dict) or type(row.get("step")) is not int:
-        return None
-    numbers = (int, float, type(None))
-    return row if all(type(value) in numbers for value in row.values()) else None
+    for number in damaged:
+        log.warning("%s: line %d is damaged and left out", path, number)
+    kept = [row for row in rows if (row["step"] or 0) <= step]
+    files.write(path, "".join(json.dumps(row) + "\n" for row in kept))
+    return kept
 
 
 def rewind_events(folder: Path, step: int) -> None:

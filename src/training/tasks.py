@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from src import config, figures
+from src.config.model import WATCHED, Mode
 from src.data.dataset import DataSet, Examples, Split
 from src.training import baselines, losses, metrics
 
@@ -34,7 +34,7 @@ class Task(ABC):
     """
 
     watched: str
-    mode: Literal["max", "min"]
+    mode: Mode
     scores: keras.metrics.Metric
     reviews = False
 
@@ -82,8 +82,7 @@ class Task(ABC):
 class Classify(Task):
     """One label an image; the model returns logits `[batch, classes]`."""
 
-    watched = "accuracy"
-    mode: Literal["max", "min"] = "max"
+    watched, mode = WATCHED["classification"]
     reviews = True
 
     def __init__(self, data: DataSet, label_smoothing: float = 0.0) -> None:
@@ -129,8 +128,7 @@ class Classify(Task):
 class Reconstruct(Task):
     """The image itself; the model returns images `[batch, height, width, channels]` in [0, 1]."""
 
-    watched = "mse"
-    mode: Literal["max", "min"] = "min"
+    watched, mode = WATCHED["reconstruction"]
 
     def __init__(self, data: DataSet) -> None:
         super().__init__(data)
@@ -161,8 +159,7 @@ class Reconstruct(Task):
 class Segment(Task):
     """One class a pixel; the model returns logits `[batch, height, width, classes]`."""
 
-    watched = "mean_iou"
-    mode: Literal["max", "min"] = "max"
+    watched, mode = WATCHED["segmentation"]
 
     def __init__(self, data: DataSet, class_weights: Sequence[float] | None = None) -> None:
         super().__init__(data)
