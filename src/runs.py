@@ -155,6 +155,19 @@ def check_regular(folder: Path) -> None:
         ) from error
 
 
+def check_there(folder: Path) -> None:
+    """Makes sure that a run that writes has a folder yet.
+
+    Whoever removes a run's folder while it trains wants the run gone. Writing on would bring a part
+    of it back.
+
+    Raises:
+        OSError: it has been removed or renamed.
+    """
+    if not (folder / CONFIG).exists():
+        raise FileNotFoundError(errno.ENOENT, "the run's folder is gone", str(folder))
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Within the block no other process trains in the folder; the lock dies with its process.

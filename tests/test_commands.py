@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -252,3 +253,20 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     words = f"{MODELS['lenet5']} optimizer=sgd optimizer.learning_rate=100 model.output=rbf"
     _, err = run("src.train", f"{words} trainer.epochs=20 run_dir=run", tmp_path, status=2)
     assert re.search(r"expected a finite loss; received loss=\w+ at step \d+ \(", err)
+
+
+@pytest.mark.parametrize("way", ["removed", "renamed"])
+def test_a_run_whose_folder_is_gone_ends_and_does_not_come_back(way, tmp_path):
+    words = "model=lenet5 data=mnist_5k trainer.batch_size=500 trainer.epochs=100000 run_dir=run"
+    process = start("src.train", words, tmp_path)
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "run" / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    # In one step; what a removal leaves for a moment is another matter.
+    (tmp_path / "run").rename(tmp_path / "gone")
+    if way == "removed":
+        shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 2
+    assert err.splitlines()[-1].startswith("error: expected to write to run")
+    assert not (tmp_path / "run").exists()

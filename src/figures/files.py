@@ -62,7 +62,7 @@ def save_mask(
 
 
 def _write(target: Path, image: Image.Image) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(exist_ok=True)
     # Short, whatever the name: that may be as long as the file system allows.
     temporary = target.with_name(f".{os.getpid():x}-{threading.get_ident():x}.tmp")
     try:

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from src import runs
 from src.errors import UserError
 from src.training.checkpoints import Checkpoint, Checkpoints, State
 from src.training.output import log
@@ -146,6 +147,7 @@ class Saver(keras.callbacks.Callback):
         # The last loss may have been finite and the step that followed from it not.
         if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
             raise UserError(f"expected finite weights; received others after step {step}")
+        runs.check_there(self.checkpoints.folder.parent)
         self.checkpoints.save(self.model, self._groups(), self.progress.state(step))
         if self.stopping:
             raise Interrupted

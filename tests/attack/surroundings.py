@@ -130,7 +130,10 @@ def vanishing_folders(report: Report, folder: Path, chance: random.Random, trial
             if rename:
                 run.rename(run.with_name(f"{run.name}-renamed"))
             else:
-                shutil.rmtree(run, ignore_errors=True)
+                # What is written meanwhile keeps the folder from going, and is removed again.
+                for _ in range(5):
+                    shutil.rmtree(run, ignore_errors=True)
+                    time.sleep(0.2)
 
         outcome = invoke("src.train", [*words, f"run_dir={run.name}"], folder, until=vanish)
         what = f"{'renamed' if rename else 'removed'} after {wait:.2f} s"
