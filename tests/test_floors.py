@@ -14,7 +14,7 @@ src.files
 src.quiet
 src.figures.*
 src.config.*  src.runs
-src.results
+src.results  src.epochs
 src.machine  src.resume  src.data.dataset  src.data.options  src.data.metadata
 src.data.bundled  src.data.scenes  src.data.augment  src.data.reading
 src.data.tfds_info  src.data.tfrecords  src.data.images
@@ -38,7 +38,7 @@ src.training.stored
 src.training.baselines  src.training.evaluation
 src.training.tasks  src.training.checkpoints
 src.training.output
-src.training.history
+src.training.history  src.training.curves
 src.training.callbacks  src.training.saver  src.training.warm_start
 src.experiment.*  src.cli
 src.prediction

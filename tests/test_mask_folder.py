@@ -169,6 +169,30 @@ def test_a_mistake_is_answered_in_one_line(sample, tmp_path, change, words, line
     assert not (tmp_path / "outputs").exists()
 
 
+def test_splits_of_nothing_but_void_have_scores_of_none_and_cost_nothing(tmp_path):
+    folder = write(tmp_path / "data", [(40, 60)], classes=2)
+    for path in [*(folder / "valannot").iterdir(), *(folder / "testannot").iterdir()]:
+        Image.fromarray(MASK + 255).save(path)
+    words = f"model=fcn model.filters=2 data=mask_folder data.dir={folder} data.classes=2"
+    words += " data.void=255 trainer.batch_size=2 trainer.epochs=2 trainer.patience=1 run_dir=run"
+    _, err = run("src.train", words, tmp_path)
+    assert "Traceback" not in err
+    found = read(tmp_path / "run" / "results.json")
+    assert found["status"] == "finished"
+    assert found["metrics"]["val"]["mean_iou"] is None
+    assert found["metrics"]["test"] == {
+        "loss": 0.0,
+        "mean_iou": None,
+        "global_accuracy": None,
+        "class_accuracy": None,
+    }
+    assert set(found["evaluations"]["best-test"]["class_iou"].values()) == {None}
+    assert found["evaluations"]["best-val"]["step"] == 6
+    assert (tmp_path / "run" / "figures" / "confusion_matrix-best-test.png").exists()
+    run("src.train", "resume=run trainer.epochs=3", tmp_path)
+    assert read(tmp_path / "run" / "results.json")["steps"] == 9
+
+
 def test_a_name_that_is_no_text_is_learned_and_told_escaped(sample, tmp_path):
     shutil.copytree(sample, tmp_path / "data")
     for folder in ("train", "trainannot"):

@@ -58,9 +58,9 @@ def oracle(truth, prediction, classes):
         iou.append(np.sum(is_ & taken) / union if union else np.nan)
         right.append(np.sum(is_ & taken) / np.sum(is_) if is_.any() else np.nan)
     return iou, {
-        "mean_iou": np.nanmean(iou) if counted.any() else 0.0,
-        "class_accuracy": np.nanmean(right) if counted.any() else 0.0,
-        "global_accuracy": np.sum((truth == prediction) & counted) / max(counted.sum(), 1),
+        "mean_iou": np.nanmean(iou) if counted.any() else np.nan,
+        "class_accuracy": np.nanmean(right) if counted.any() else np.nan,
+        "global_accuracy": np.mean((truth == prediction)[counted]) if counted.any() else np.nan,
     }
 
 
@@ -89,7 +89,7 @@ def test_scores_are_those_of_the_whole_set_at_any_batch_size(seed, classes, shap
     found = metric.result()
     assert set(found) == set(expected)
     for name, value in expected.items():
-        assert float(found[name]) == pytest.approx(value, abs=1e-6), name
+        assert float(found[name]) == pytest.approx(value, abs=1e-6, nan_ok=True), name
     np.testing.assert_allclose(class_iou(np.asarray(metric.counts)), iou, atol=1e-12)
     assert int(np.sum(metric.counts)) == np.sum(truth < classes)
 
@@ -128,3 +128,10 @@ def test_keras_reports_each_score_by_its_name():
     )
     logs = model.evaluate(np.ones((4, 2)), np.zeros(4), verbose=0, return_dict=True)
     assert set(logs) == {"loss", "mean_iou", "global_accuracy", "class_accuracy"}
+
+
+@pytest.mark.parametrize("scores", [accuracy, segmentation_scores])
+def test_of_nothing_no_score_is_made_up(scores):
+    metric = ConfusionMatrix(2, scores)
+    metric.update_state(np.full((1, 2, 2), 7), np.zeros((1, 2, 2, 2), np.float32))
+    assert all(np.isnan(float(value)) for value in metric.result().values())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.data.dataset import Split, allocate
+from src.data.dataset import Split, allocate, spread
 from src.data.pipeline import evaluation_batches, training_batches
 
 
@@ -92,3 +92,18 @@ def test_memory_begins_at_a_multiple_of_64_bytes(shape, dtype):
         array = allocate(shape, np.dtype(dtype))
         assert (array.shape, array.dtype) == (shape, dtype)
         assert array.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("count", [1, 7, 10, 101, 500, 5000])
+@pytest.mark.parametrize("most", [1, 8, 10, 100])
+def test_examples_to_be_shown_come_from_everywhere(count, most):
+    places = spread(count, most)
+    assert len(places) == min(count, most)
+    # One from each part of the whole.
+    edges = np.arange(len(places) + 1) * count // len(places)
+    assert ((edges[:-1] <= places) & (places < edges[1:])).all()
+
+
+def test_ten_examples_of_ten_classes_in_turn_show_all_ten():
+    assert set(spread(500, 10) % 10) == set(range(10))
+    assert set(spread(1000, 10) % 10) == set(range(10))

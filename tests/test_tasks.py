@@ -1,11 +1,13 @@
-"""Losses of the tasks, worked by hand."""
+"""Losses of the tasks, worked by hand; figures that cannot be drawn; which score is better."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from src.training.tasks import Classify
+from src.data.dataset import Split
+from src.training.saver import Progress
+from src.training.tasks import Classify, Reconstruct
 
 # Softmax makes 3/4 and 1/4 of them.
 LOGITS = np.array([[np.log(3), 0]], np.float32)
@@ -25,3 +27,22 @@ LOGITS = np.array([[np.log(3), 0]], np.float32)
 def test_label_smoothing_spreads_a_part_of_the_label_evenly(label, smoothing, expected):
     loss = Classify(SimpleNamespace(classes=("a", "b")), smoothing).loss
     assert float(loss(np.array([label], np.int32), LOGITS)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_line_in_the_log(caplog):
+    task = Reconstruct(SimpleNamespace(classes=("a",)))
+    examples = Split(np.zeros((1, 2, 2, 1), np.uint8), np.zeros(1, np.int32))
+    assert set(task.draw_examples(examples, np.zeros((1, 2, 2, 1)))) == {"reconstructions"}
+    assert task.draw_examples(examples, np.zeros((1, 3, 2, 1))) == {}
+    (line,) = caplog.messages
+    assert line.startswith("reconstructions cannot be drawn: ValueError: expected outputs shaped")
+
+
+def test_a_score_of_nothing_is_better_than_none_and_worse_than_any():
+    progress = Progress(Classify(SimpleNamespace(classes=("a", "b"))), patience=2)
+    steps = []
+    for step, score in enumerate((np.nan, np.nan, 0.5, np.nan, 0.4, 0.6)):
+        progress.note(score, step, None)
+        steps.append(progress.best_step)
+    assert steps == [0, 1, 2, 2, 2, 5]
+    assert progress.best == 0.6

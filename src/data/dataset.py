@@ -221,6 +221,18 @@ class DataSet:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def spread(count: int, most: int) -> np.ndarray:
+    """Numbers of `most` of `count` examples, or of all, from everywhere among them.
+
+    Neighbours may be alike, as frames of a film are, and every so many examples may be of one
+    class: the steps are one longer than a part of the whole.
+    """
+    shown = min(count, most)
+    step = count // max(shown, 1)
+    places = np.arange(shown)
+    return places * count // max(shown, 1) + places % max(step, 1)
+
+
 def label_counts(mask: np.ndarray) -> np.ndarray:
     """How many pixels of a uint8 mask have each label, int64 `[256]`."""
     return np.bincount(mask.ravel(), minlength=256)

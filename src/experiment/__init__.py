@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from src import config, machine, results
 from src.data import pipeline, sources
-from src.data.dataset import DataSet, Split
+from src.data.dataset import DataSet, Split, spread
 from src.errors import UserError
 from src.models.build import build
 from src.training import losses, output
@@ -103,5 +103,6 @@ class Experiment:
 
     def examples(self, split: str) -> tuple[Split, tf.Tensor]:
         """The fixed examples that the pictures show, and the same as the model takes them."""
-        examples = self.data.splits[split][: self.settings.trainer.pictures].arrays()
+        part = self.data.splits[split]
+        examples = part[spread(len(part), self.settings.trainer.pictures)].arrays()
         return examples, pipeline.inputs(examples, self.task.pair)

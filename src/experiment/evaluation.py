@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from src import results
 from src.data import pipeline
 from src.experiment import Experiment, check_own_data
 from src.training.evaluation import evaluate as pass_over
-from src.training.tasks import Pictures
+from src.training.tasks import Figures
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Evaluation:
     metrics: results.Scores
     baselines: results.Scores
     by_class: dict[str, dict[str, float | None]]
-    pictures: Pictures
+    pictures: Figures
 
     @property
     def scores(self) -> results.Scores:
@@ -64,14 +65,16 @@ def evaluate(run: Experiment, checkpoint: str, split: str, own_data: bool = True
     batches = pipeline.evaluation_batches(part, run.task.pair)
     examples, inputs = run.examples(split)
     with run.model.averaged(), pipeline.telling_errors():
-        metrics, targets, outputs = pass_over(run.model, batches, run.task.reviews)
-        pictures, by_class = run.task.tally(), run.task.by_class()
-        pictures |= run.task.sketch(examples, run.model.predict_on_batch(inputs))
+        metrics, targets, outputs = pass_over(run.model, batches, run.task.draws_split)
+        pictures, by_class = run.task.draw_counts(), run.task.by_class()
+        pictures |= run.task.draw_examples(examples, run.model.predict_on_batch(inputs))
     if targets is not None and outputs is not None:
-        pictures |= run.task.review(part, targets, outputs)
+        pictures |= run.task.draw_split(part, targets, outputs)
     baselines = _baselines(run, split, own_data)
+    # A score of nothing, such as of a split that is all void, is none.
+    scores = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     return Evaluation(
-        checkpoint, split, own_data, saved.step, dict(metrics), baselines, by_class, pictures
+        checkpoint, split, own_data, saved.step, scores, baselines, by_class, pictures
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
-from math import ceil
+from math import ceil, log
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ Picture = NDArray[np.uint8]
 
 MARGIN, GAP, BODY, TITLE, LINE, KEY = 16, 8, 13, 16, 18, 12
 MIN_WIDTH, MAX_WIDTH, MAX_NAME = 320, 720, 180
+# Of a page's height to its width.
+MAX_RATIO = 2.5
 
 
 class Key(NamedTuple):
@@ -53,6 +55,8 @@ def bands(
 ) -> list[Image.Image]:
     """Columns of equal pictures under one another, wrapped into bands of at most `MAX_WIDTH`.
 
+    Where there are so many that the page would be a strip, the bands become wider than that.
+
     Args:
         rows: for each row its label and its n pictures, all `[height, width, 3]`.
         captions: n times the lines of text below a column, equally many for each.
@@ -64,9 +68,9 @@ def bands(
     """
     n = len(captions)
     pitch = max(_fit(next(iter(rows.values()))[0]).width + 2, least) + GAP
-    most = max(1, (MAX_WIDTH + GAP) // pitch)
-    # Few blank places and few bands: 8 columns of which 7 fit become 4 + 4, not 7 + 1.
-    columns = min(range(min(n, most), 0, -1), key=lambda c: -n % c + -(-n // c))
+    step = _fit(next(iter(rows.values()))[0]).height + 2 + GAP
+    high = len(rows) * step + LINE * len(captions[0]) + 2 * GAP
+    columns = _columns(n, pitch, high)
     result = []
     for start in range(0, n, columns):
         part = slice(start, start + columns)
@@ -132,6 +136,20 @@ def shorten(words: str, room: float = MAX_NAME, size: int = BODY) -> str:
     while words and text_width(words + "\N{HORIZONTAL ELLIPSIS}", size) > room:
         words = words[:-1]
     return words.rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _columns(n: int, pitch: int, high: int) -> int:
+    """How many columns of a width make the best page of n, in bands of a height."""
+    most = max(1, (MAX_WIDTH + GAP) // pitch)
+    # Few blank places and few bands: 8 columns of which 7 fit become 4 + 4, not 7 + 1.
+    columns = min(range(min(n, most), 0, -1), key=lambda c: -n % c + -(-n // c))
+
+    def ratio(c: int) -> float:
+        return -(-n // c) * high / (c * pitch)
+
+    if ratio(columns) <= MAX_RATIO:
+        return columns
+    return min(range(columns, n + 1), key=lambda c: abs(log(ratio(c))) + (-n % c) / n)
 
 
 def _band(

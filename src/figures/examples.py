@@ -127,8 +127,9 @@ def segmentation(
 ) -> Picture:
     """Input, truth, prediction and wrong pixels of each example, with a legend of the classes.
 
-    The share of right pixels stands below each example. An input's pixel that is not finite is
-    magenta.
+    The mean IoU stands below each example, over the classes that its truth or its prediction holds:
+    the share of right pixels would be high where nothing but background was found. An input's pixel
+    that is not finite is magenta.
 
     Args:
         inputs: floats in [0, 1], `[n, height, width, channels]`, 1 or 3 channels.
@@ -162,13 +163,12 @@ def segmentation(
         rows["truth"].append(table[np.where(ignored, 0, mask)])
         for covered in (rows["truth"][-1], marked):
             covered[ignored] = hatching[ignored]
-        counted = mask.size - ignored.sum()
-        captions.append([f"{1 - wrong.sum() / counted:.1%}" if counted else "all void"])
+        captions.append([_mean_iou(mask[~ignored], guess[~ignored], len(names))])
     keys = [Key(shorten(name), swatch(colour)) for name, colour in zip(names, table, strict=True)]
     if void is not None:
         keys.append(Key("void", _hatching(KEY, KEY, stripe=3)))
     keys += [Key("wrong", swatch(WRONG)), _not_finite(pictures)]
-    return page(bands(rows, captions, "accuracy"), keys)
+    return page(bands(rows, captions, "mean IoU"), keys)
 
 
 def overlay(
@@ -220,6 +220,16 @@ def _pixels(image: NDArray[Any]) -> Picture:
     return picture
 
 
+def _mean_iou(truth: NDArray[Any], prediction: NDArray[Any], classes: int) -> str:
+    """Mean intersection over union of the classes that either holds; both `[pixels]`, no void."""
+    if not truth.size:
+        return "all void"
+    sizes = [np.bincount(labels, minlength=classes) for labels in (truth, prediction)]
+    hits = np.bincount(truth[truth == prediction], minlength=classes)
+    union = sizes[0] + sizes[1] - hits
+    return f"{np.mean(hits[union > 0] / union[union > 0]):.3f}"
+
+
 def _farthest(error: NDArray[Any]) -> NDArray[Any]:
     """The error of the channel that is farthest off, `[height, width]`."""
     channels = [error[..., i] for i in range(error.shape[-1])]
@@ -228,8 +238,8 @@ def _farthest(error: NDArray[Any]) -> NDArray[Any]:
 
 
 def _dimmed(picture: Picture) -> Picture:
-    """Grey and dark enough that a saturated colour on it stands out."""
-    grey = 24 + np.asarray(Image.fromarray(picture).convert("L")) // 2
+    """Grey and dark enough that a light colour on it stands out."""
+    grey = 16 + np.asarray(Image.fromarray(picture).convert("L")) // 3
     return np.repeat(grey[..., None], 3, axis=-1)
 
 

@@ -37,24 +37,33 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str], shares: bool = F
     Args:
         matrix: counts `[classes, classes]`, integers or whole floats, none negative.
         classes: a name for each row and column.
-        shares: write per cent of the row in place of counts, which for pixels say nothing.
+        shares: the counts are of pixels: write per cent of the row, and the mean IoU above, as most
+            pixels may be of one class.
 
     Raises:
         ValueError: if the matrix does not hold counts or does not fit the names.
     """
     names = checks.names(classes)
     counts = checks.counts("matrix", matrix, (len(names), len(names)))
-    total, right = float(counts.sum()), float(np.trace(counts))
-    if total:
-        title = heading(f"Accuracy {right / total:.2%}", f"{_total(right)} of {_total(total)}")
-    else:
-        title = heading("No examples")
+    title = _title(counts, shares)
     keys = []
     for label, hue in (("right, % of row", RIGHT), ("wrong, % of row", CONFUSED)):
         bar = [[_shade(hue, share) for share in np.linspace(0, 1, 6 * KEY)]]
         keys.append(Key(label, np.array(bar * KEY, np.uint8)))
     entries = _percentages(counts) if shares else [[_count(n) for n in row] for row in counts]
     return page([title, _matrix(counts, entries, names)], keys)
+
+
+def _title(counts: NDArray[np.float64], pixels: bool) -> Image.Image:
+    total, hits = float(counts.sum()), np.diagonal(counts)
+    if not total:
+        return heading("No pixels that count" if pixels else "No examples")
+    if pixels:
+        union = counts.sum(axis=0) + counts.sum(axis=1) - hits
+        iou = np.mean(hits[union > 0] / union[union > 0])
+        return heading(f"Mean IoU {iou:.3f}", f"{_total(total)} pixels")
+    right = float(hits.sum())
+    return heading(f"Accuracy {right / total:.2%}", f"{_total(right)} of {_total(total)}")
 
 
 def class_bars(
@@ -130,7 +139,8 @@ def _fill(
 ) -> None:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     widest = max(text_width(entry, BODY - 1) for row in entries for entry in row)
-    size = min(BODY - 1, int((BODY - 1) * (cell - 4) / widest))
+    # Where all rows are blank there is nothing to write.
+    size = min(BODY - 1, int((BODY - 1) * (cell - 4) / max(widest, 1)))
     for i, j in np.ndindex(*counts.shape):
         x, y = left + j * cell, top + i * cell
         hue = _shade(RIGHT if i == j else CONFUSED, shares[i, j])

@@ -137,7 +137,7 @@ class Gallery(_Counting):
         """Draws the epoch."""
         with self.model.averaged():
             outputs = self.model.predict_on_batch(self.inputs)
-        pictures = self.task.sketch(self.examples, outputs) | self.task.tally()
+        pictures = self.task.draw_examples(self.examples, outputs) | self.task.draw_counts()
         self.writer.write_epoch(epoch + 1, pictures, self.step)
 
 

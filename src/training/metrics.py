@@ -54,7 +54,7 @@ class ConfusionMatrix(keras.metrics.Metric):
 
 
 def accuracy(counts: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
-    """Share of the examples whose class is right."""
+    """Share of the examples whose class is right; of no examples NaN."""
     return {"accuracy": _share(ops.trace(counts), ops.sum(counts))}
 
 
@@ -63,7 +63,7 @@ def segmentation_scores(counts: keras.KerasTensor) -> dict[str, keras.KerasTenso
 
     `mean_iou` is the mean over the classes that the truth or the prediction holds,
     `class_accuracy` (the paper's mean accuracy) over those that the truth holds,
-    `global_accuracy` (its pixel accuracy) that of all pixels.
+    `global_accuracy` (its pixel accuracy) that of all pixels. Of nothing but void all are NaN.
     """
     hits, truth = ops.diagonal(counts), ops.sum(counts, axis=1)
     union = truth + ops.sum(counts, axis=0) - hits
@@ -87,10 +87,12 @@ def class_iou(counts: np.ndarray) -> np.ndarray:
 
 def _share(part: keras.KerasTensor, whole: keras.KerasTensor) -> keras.KerasTensor:
     # Added up as integers, so that a sum is exact, and rounded once.
-    return ops.cast(part, "float32") / ops.cast(ops.maximum(whole, 1), "float32")
+    share = ops.cast(part, "float32") / ops.cast(ops.maximum(whole, 1), "float32")
+    return ops.where(whole > 0, share, float("nan"))
 
 
 def _mean_share(parts: keras.KerasTensor, wholes: keras.KerasTensor) -> keras.KerasTensor:
     """The mean share over those that are a part of something."""
+    shares = ops.cast(parts, "float32") / ops.cast(ops.maximum(wholes, 1), "float32")
     there = ops.sum(ops.cast(wholes > 0, "float32"))
-    return ops.sum(_share(parts, wholes)) / ops.maximum(there, 1.0)
+    return ops.where(there > 0, ops.sum(shares) / ops.maximum(there, 1.0), float("nan"))

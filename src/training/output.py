@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from src import figures, files
-from src.training.tasks import Pictures
+from src.training.tasks import Figures
 
 log = logging.getLogger("deconv")
 
@@ -61,7 +61,7 @@ class PictureWriter:
         # Only once there is something to draw: a run that goes on rewrites the event files first.
         return events_writer(self.events)
 
-    def write_epoch(self, epoch: int, pictures: Pictures, step: int) -> None:
+    def write_epoch(self, epoch: int, pictures: Figures, step: int) -> None:
         """Writes the pictures of an epoch, counted from 1.
 
         Raises:
@@ -71,7 +71,7 @@ class PictureWriter:
             self._epochs, f"epoch-{epoch:04d}", {name: name for name in pictures}, pictures, step
         )
 
-    def write_evaluation(self, label: str, pictures: Pictures, step: int) -> None:
+    def write_evaluation(self, label: str, pictures: Figures, step: int) -> None:
         """Writes the pictures of an evaluation, in the place of an earlier one's.
 
         Raises:
@@ -91,7 +91,7 @@ class PictureWriter:
         writer: tf.summary.SummaryWriter,
         when: str,
         tags: dict[str, str],
-        pictures: Pictures,
+        pictures: Figures,
         step: int,
     ) -> None:
         self.figures.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,9 @@ class Progress:
         """Takes note of the watched metric after an epoch."""
         self.waited += 1
         if self.task.better(score, self.best):
-            self.best, self.best_step, self.waited = score, step, 0
+            # A score of nothing is none, and the last epoch then the best there is.
+            self.best = score if math.isfinite(score) else None
+            self.best_step, self.waited = step, 0
         elif self.plateau and self.waited % self.plateau == 0:
             # The rate is one of the optimizer's variables and is saved with them.
             optimizer.learning_rate = optimizer.learning_rate * self.decay

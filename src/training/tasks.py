@@ -1,13 +1,14 @@
-"""What a model is asked to do: targets, loss, metrics, the metric to watch, and the pictures.
+"""What a model is asked to do: targets, loss, metrics, the metric to watch, and the figures.
 
 The only place that tells classification, reconstruction and segmentation apart.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -16,9 +17,11 @@ import tensorflow as tf
 from src import config, figures
 from src.config.model import WATCHED, Mode
 from src.data.dataset import DataSet, Examples, Split
+from src.files import clipped
 from src.training import baselines, losses, metrics
 
-Pictures = dict[str, np.ndarray]
+log = logging.getLogger("deconv")
+Figures = dict[str, figures.Picture]
 
 _MISTAKES = 24
 
@@ -30,13 +33,13 @@ class Task(ABC):
         watched: the metric on the validation set that decides which checkpoint is the best.
         mode: whether more or less of it is better.
         scores: the metric that Keras updates beside the loss.
-        reviews: whether `review` has pictures.
+        draws_split: whether `draw_split` has figures.
     """
 
     watched: str
     mode: Mode
     scores: keras.metrics.Metric
-    reviews = False
+    draws_split = False
 
     def __init__(self, data: DataSet) -> None:
         self.classes = data.classes
@@ -51,16 +54,16 @@ class Task(ABC):
         return images, targets
 
     @abstractmethod
-    def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
-        """Pictures of the outputs for the run's fixed examples."""
+    def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
+        """Figures of the outputs for the run's fixed examples."""
 
-    def review(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Pictures:
-        """Pictures that take the targets and outputs of a whole split."""
+    def draw_split(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Figures:
+        """Figures that take the targets and outputs of a whole split."""
         del split, targets, outputs
         return {}
 
-    def tally(self) -> Pictures:
-        """Pictures of what the metric has counted since its last reset."""
+    def draw_counts(self) -> Figures:
+        """Figures of what the metric has counted since its last reset."""
         return {}
 
     def by_class(self) -> dict[str, dict[str, float | None]]:
@@ -75,7 +78,7 @@ class Task(ABC):
         return {}
 
     def better(self, score: float, best: float | None) -> bool:
-        """Whether `score` of the watched metric is an improvement."""
+        """Whether `score` of the watched metric is an improvement; NaN, of nothing, on none."""
         return best is None or (score > best if self.mode == "max" else score < best)
 
 
@@ -83,7 +86,7 @@ class Classify(Task):
     """One label an image; the model returns logits `[batch, classes]`."""
 
     watched, mode = WATCHED["classification"]
-    reviews = True
+    draws_split = True
 
     def __init__(self, data: DataSet, label_smoothing: float = 0.0) -> None:
         super().__init__(data)
@@ -96,33 +99,37 @@ class Classify(Task):
         smoothing = self.label_smoothing
         return losses.SmoothedCrossEntropy(smoothing) if smoothing else super().loss
 
-    def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
+    def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
         """Nothing: ten labels are no picture."""
         del examples, outputs
         return {}
 
-    def tally(self) -> Pictures:
+    def draw_counts(self) -> Figures:
         """The confusion matrix."""
         counts = np.asarray(self.scores.counts)
-        return {"confusion_matrix": figures.confusion_matrix(counts, self.classes)}
+        return _drawn("confusion_matrix", lambda: figures.confusion_matrix(counts, self.classes))
 
-    def review(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Pictures:
+    def draw_split(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Figures:
         """The mistakes that the model was surest of."""
-        odds = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-        sure, predicted = odds.max(axis=-1) / odds.sum(axis=-1), outputs.argmax(axis=-1)
+        probabilities = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        sure = probabilities.max(axis=-1) / probabilities.sum(axis=-1)
+        predicted = outputs.argmax(axis=-1)
         wrong = np.flatnonzero(predicted != targets)
         # Only what is shown has to come into memory.
         shown = wrong[np.argsort(-sure[wrong], kind="stable")][:_MISTAKES]
-        images = split[shown].arrays().images if len(shown) else np.zeros((0, 1, 1, 1))
-        picture = figures.worst_mistakes(
-            images / np.float32(255),
-            targets[shown],
-            predicted[shown],
-            sure[shown],
-            self.classes,
-            total=len(targets),
-        )
-        return {"worst_mistakes": picture}
+
+        def draw() -> figures.Picture:
+            images = split[shown].arrays().images if len(shown) else np.zeros((0, 1, 1, 1))
+            return figures.worst_mistakes(
+                images / np.float32(255),
+                targets[shown],
+                predicted[shown],
+                sure[shown],
+                self.classes,
+                total=len(targets),
+            )
+
+        return _drawn("worst_mistakes", draw)
 
 
 class Reconstruct(Task):
@@ -144,10 +151,10 @@ class Reconstruct(Task):
         del targets
         return images, images
 
-    def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
+    def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
         """Inputs, reconstructions and errors."""
         inputs = examples.images / np.float32(255)
-        return {"reconstructions": figures.reconstructions(inputs, outputs)}
+        return _drawn("reconstructions", lambda: figures.reconstructions(inputs, outputs))
 
     def baselines(
         self, splits: Mapping[str, Examples], split: str, latent: int | None
@@ -172,32 +179,43 @@ class Segment(Task):
         """Softmax cross entropy in nats, the mean over the pixels that are not void."""
         return losses.PixelCrossEntropy(len(self.classes), self.class_weights)
 
-    def sketch(self, examples: Split, outputs: np.ndarray) -> Pictures:
+    def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
         """Inputs, true masks, predicted masks and where they differ."""
-        picture = figures.segmentation(
-            examples.images / np.float32(255),
-            examples.targets,
-            outputs.argmax(axis=-1),
-            self.classes,
-            self.colours,
-            self.void,
-        )
-        return {"segmentation": picture}
 
-    def tally(self) -> Pictures:
+        def draw() -> figures.Picture:
+            return figures.segmentation(
+                examples.images / np.float32(255),
+                examples.targets,
+                outputs.argmax(axis=-1),
+                self.classes,
+                self.colours,
+                self.void,
+            )
+
+        return _drawn("segmentation", draw)
+
+    def draw_counts(self) -> Figures:
         """The confusion matrix of the pixels, and IoU class by class."""
         counts = np.asarray(self.scores.counts)
         iou = metrics.class_iou(counts)
-        return {
-            "confusion_matrix": figures.confusion_matrix(counts, self.classes, shares=True),
-            "class_iou": figures.class_bars(iou, self.classes, "IoU"),
-        }
+        return _drawn(
+            "confusion_matrix", lambda: figures.confusion_matrix(counts, self.classes, shares=True)
+        ) | _drawn("class_iou", lambda: figures.class_bars(iou, self.classes, "IoU"))
 
     def by_class(self) -> dict[str, dict[str, float | None]]:
         """IoU of each class."""
         iou = metrics.class_iou(np.asarray(self.scores.counts)).tolist()
         named = zip(self.classes, iou, strict=True)
         return {"class_iou": {name: None if math.isnan(v) else v for name, v in named}}
+
+
+def _drawn(name: str, draw: Callable[[], figures.Picture]) -> Figures:
+    """A figure by its name, or none and a line in the log: no figure is worth a run."""
+    try:
+        return {name: draw()}
+    except Exception as error:
+        log.warning("%s cannot be drawn: %s: %s", name, type(error).__name__, clipped(error))
+        return {}
 
 
 def for_task(
