@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,6 +82,28 @@ def run(config_name: str, main: Callable[[dict[str, Any], list[str]], int]) -> N
         if composed:
             raise
         status = _refuse(_one_line(error))
+    sys.exit(status)
+
+
+def run_words(main: Callable[[list[str]], int]) -> None:
+    """Ends with the status of a command that takes its words as they are, such as folders.
+
+    Args:
+        main: takes the words and returns an exit status.
+    """
+    # A terminal may know fewer letters than the names of folders have.
+    cast("TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except UserError as error:
+        status = _refuse(_one_line(error))
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has seen enough; Python would try once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
     sys.exit(status)
 
 

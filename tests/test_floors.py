@@ -41,8 +41,8 @@ src.training.output
 src.training.history  src.training.curves
 src.training.callbacks  src.training.saver  src.training.warm_start
 src.experiment.*  src.cli
-src.prediction
-src.train  src.eval  src.describe  src.predict
+src.prediction  src.comparison
+src.train  src.eval  src.describe  src.predict  src.compare
 """
 ORDER = {
     name.removesuffix(".*"): floor

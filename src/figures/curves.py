@@ -24,7 +24,7 @@ from src.figures.canvas import (
     shorten,
     text,
 )
-from src.figures.colours import CONFUSED, MUTED, PAPER, RULE, Colour
+from src.figures.colours import CONFUSED, MUTED, PALETTE, PAPER, RULE, Colour, class_colours
 
 # What is drawn larger and then reduced has smooth edges.
 _FINE = 4
@@ -71,6 +71,13 @@ class Panel(NamedTuple):
     lines: Sequence[Line]
     note: str = ""
     marked: tuple[float, float] | None = None
+
+
+def line_colours(lines: int) -> list[Colour]:
+    """A colour for each of several lines: those of `PALETTE` that show on paper, repeated."""
+    table = class_colours(len(PALETTE))[1:]
+    dark = [(int(r), int(g), int(b)) for r, g, b in table if 0.3 * r + 0.6 * g + 0.1 * b < 176]
+    return [dark[i % len(dark)] for i in range(lines)]
 
 
 def curves(panels: Sequence[Panel], x_name: str = "epoch") -> Picture:

@@ -1,0 +1,115 @@
+"""Compare runs: `python -m src.compare outputs/a outputs/b`, or the folder of a multirun.
+
+Prints the settings that differ and the metrics of the best checkpoints, and draws the curves.
+
+  python -m src.compare outputs/multirun
+  python -m src.compare outputs/a outputs/b output=a-and-b.png
+
+  folders  of runs, or folders with runs in them, or latest
+  output   the picture, a PNG file; if not given, comparison.png in the folder, or in outputs/ where
+           there are several
+
+Runs that differ by their seed only are one line: mean ± standard deviation over the runs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from src import cli, comparison, figures, files, runs
+from src.comparison import Group
+from src.errors import UserError
+
+
+def main(words: list[str]) -> int:
+    """Compares the runs in the folders that `words` name; returns an exit status.
+
+    Raises:
+        UserError: there are no runs, one of them is damaged, or the picture cannot be written.
+    """
+    if {"--help", "-h"} & set(words):
+        print(__doc__.partition("\n\n")[0] + "\n\n" + __doc__.partition("\n\n")[2].strip())
+        return 0
+    where = [word for word in words if not word.startswith("output=")]
+    outputs = [word.removeprefix("output=") for word in words if word.startswith("output=")]
+    for word in where:
+        if word.startswith("-") and not os.path.exists(word):
+            raise UserError(f"expected folders of runs and output=; received {files.clipped(word)}")
+    if not where or len(outputs) > 1:
+        raise UserError(
+            "expected folders of runs, such as python -m src.compare outputs/a outputs/b, and one "
+            f"output= at most; received {len(where)} folders and {len(outputs)} of output="
+        )
+    compared = [comparison.read(folder) for folder in comparison.find(where)]
+    target = _target(outputs, where, [run.folder for run in compared])
+    tasks = dict.fromkeys(run.task for run in compared)
+    tables = [comparison.groups([run for run in compared if run.task == task]) for task in tasks]
+    # What is drawn is kept, whether or not anybody reads to the end.
+    with runs.writing(target.parent):
+        figures.save_png(target, comparison.picture(tables))
+    for table in tables:
+        print(_table(table) + "\n")
+    for run in compared:
+        if run.status != "finished":
+            print(f"{run.folder} is {run.status or 'not begun'}; its val is that of its best epoch")
+    print(f"curves: {target}", flush=True)
+    return 0
+
+
+def _target(outputs: Sequence[str], where: Sequence[str], found: Sequence[Path]) -> Path:
+    """Where the picture goes."""
+    if outputs:
+        target = Path(outputs[0])
+        if target.suffix.lower() != ".png" or os.path.isdir(target):
+            raise UserError(
+                f"expected output= as a PNG file; received output={files.clipped(target)}"
+            )
+        return target
+    # A run's folder holds what belongs to that run.
+    own = len(where) == 1 and Path(where[0]).resolve() != found[0].resolve()
+    folder = Path(where[0]) if own and where[0] != "latest" else runs.OUTPUTS
+    return folder / "comparison.png"
+
+
+def _table(table: Sequence[Group]) -> str:
+    names = comparison.shortened(table[0].settings)
+    metrics = [(split, name) for name in comparison.metrics(table) for split in comparison.SPLITS]
+    scored = [[group.score(split, name) for split, name in metrics] for group in table]
+    used = [i for i in range(len(metrics)) if any(scores[i] for scores in scored)]
+    lines = [
+        [*names.values(), "runs", *(" ".join(metrics[i]) for i in used)],
+        *(
+            [
+                *map(comparison.shown, group.settings.values()),
+                str(len(group.runs)),
+                *(_number(scores[i]) for i in used),
+            ]
+            for group, scores in zip(table, scored, strict=True)
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < len(names) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _number(score: tuple[float, float | None] | None) -> str:
+    """Mean and deviation, with as many decimals as the deviation has two digits for."""
+    if score is None:
+        return "-"
+    mean, deviation = score
+    if deviation is None or not 0 < deviation < 1e6:
+        return f"{mean:.4g}" if deviation is None else f"{mean:.4g} ± {deviation:.2g}"
+    decimals = min(7, max(0, 1 - math.floor(math.log10(deviation))))
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+
+
+if __name__ == "__main__":
+    cli.run_words(main)
