@@ -30,9 +30,9 @@ import tensorflow as tf
 from PIL import Image
 
 from src.config import Autoencoder
-from src.data import bundled
 from src.data.pipeline import training_batches
 from src.data.prepared import decoder
+from src.data.sources import mnist_5k
 from src.data.streamed import open_records
 from src.models.autoencoder import build_autoencoder
 
@@ -41,7 +41,7 @@ BATCH = 50
 
 def write(path: Path, examples: int, size: int) -> None:
     """Writes bundled digits, enlarged to `size` pixels, as TFRecords."""
-    digits = bundled.read()["train"]
+    digits = mnist_5k.read()["train"]
     with tf.io.TFRecordWriter(str(path)) as writer:
         for number in range(examples):
             digit = Image.fromarray(digits.images[number % len(digits), ..., 0])

@@ -100,7 +100,7 @@ def main(rounds: int, model: str) -> None:
     settings = contest.composed(f"model={model}", "data.fallback=false", f"trainer.epochs={EPOCHS}")
     machine.share_threads(settings)
     data = sources.load(settings.data)
-    settings = experiment.resolved(settings)
+    settings = experiment.resolved(settings, data)
     seconds: dict[bool, list[float]] = {False: [], True: []}
     parts: dict[str, list[float]] = {}
     for _ in range(rounds):

@@ -94,7 +94,7 @@ def _measure(words: list[str], folder: str) -> dict[str, float]:
     from src.training import optimizers
     from src.training.plan import Plan
 
-    settings = experiment.resolved(settings)
+    settings = experiment.resolved(settings, data)
     run = experiment.Experiment(settings, Path(folder) / "run", data)
     train = data.splits["train"]
     plan = Plan.of(settings.trainer, len(train))

@@ -65,7 +65,7 @@ def _begin(settings: config.Train) -> int:
     data = _read(settings)
     from src import experiment
 
-    settings = experiment.resolved(settings)
+    settings = experiment.resolved(settings, data)
     folder = runs.create(settings.model.name, settings.run_dir)
     with runs.locked(folder):
         return _train(settings, folder, data, None, [])
@@ -83,7 +83,7 @@ def _go_on(folder: Path, values: dict[str, Any], words: list[str], force: bool) 
 
     experiment.check_own_data(folder, data, *data.splits)
     checkpoint, damages = experiment.last_checkpoint(folder)
-    return _train(experiment.resolved(settings), folder, data, checkpoint, damages)
+    return _train(experiment.resolved(settings, data), folder, data, checkpoint, damages)
 
 
 def _read(settings: config.Train) -> DataSet:

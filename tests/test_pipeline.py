@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from src.data.dataset import Split, allocate, spread
+from src.data.dataset import Split, allocate
 from src.data.pipeline import evaluation_batches, training_batches
+from src.data.splits import spread
 
 
 def numbered(examples: int) -> Split:

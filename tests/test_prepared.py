@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from src.data import prepared, tfds_info
-from src.data.dataset import DataError, Split, digest_of
+from src.data.dataset import DataError, Split
+from src.data.splits import digest_of
 from src.data.streamed import Streamed
 
 tf = pytest.importorskip("tensorflow")

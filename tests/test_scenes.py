@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data import bundled, scenes
-from src.data.dataset import DataError, Split, digest_of
-from src.data.scenes import BOX, Canvas, compose
+from src.data.dataset import DataError, Split
+from src.data.sources import mnist_5k, scenes
+from src.data.sources.scenes import BOX, Canvas, compose
+from src.data.splits import digest_of
 
 # Recorded: a change of this value changes every result on scenes.
 GOLDEN = "3cb50247734bddc81abfc5cd215811d0a56c2e995495708c8069f7fda2b6d8d1"
@@ -16,7 +17,7 @@ DEFAULT = Canvas(height=64, width=84, max_digits=3, noise=0.0)
 
 @pytest.fixture(scope="module")
 def digits():
-    return bundled.read()["test"]
+    return mnist_5k.read()["test"]
 
 
 def solid(ink: int = 200) -> Split:

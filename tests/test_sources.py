@@ -1,18 +1,22 @@
 """Which source serves, and what is said when none does."""
 
 import hashlib
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import iter_modules
 
 import idx_files
 import numpy as np
 import pytest
 
-from src.config import BundledDigits, Scenes, TfdsData
+from src.config import BundledDigits, MaskFolder, Scenes, TfdsData, datasets
 from src.data import download, prepared
-from src.data.dataset import DataSet, Lazily, Split, digest_of
-from src.data.sources import DataError, load
+from src.data.dataset import DataError, DataSet, Lazily, Split
+from src.data.sources import load
+from src.data.splits import digest_of
+from tests.mask_folders import write
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "tensorflow_datasets"
@@ -52,6 +56,40 @@ def tfds_folder(monkeypatch):
 
 def mnist(**values) -> TfdsData:
     return TfdsData(**{"name": "mnist", "val_examples": 2, **values})
+
+
+@pytest.mark.parametrize("name", sorted(info.name for info in iter_modules(datasets.__path__)))
+def test_every_section_has_a_reader_of_its_modules_name(name):
+    assert callable(importlib.import_module(f"src.data.sources.{name}").load)
+
+
+def test_where_the_data_was_found_is_enough_to_find_it_again(monkeypatch, tmp_path, tfds_folder):
+    tfds_folder(tmp_path / "env")
+    idx_files.write(tmp_path / "idx", train=12)
+    write(tmp_path / "masks")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "env"))
+    monkeypatch.chdir(tmp_path)
+    few = {"train_scenes": 2, "val_scenes": 1, "test_scenes": 1}
+    sections = [
+        mnist(),
+        mnist(idx_dir="idx"),
+        Scenes(name="scenes", idx_dir="idx", **few),
+        MaskFolder(name="mask_folder", dir="masks", classes=3),
+        BundledDigits(name="mnist_5k"),
+    ]
+    found = [load(section) for section in sections]
+    assert [data.location for data in found] == [
+        {"dir": str(tmp_path / "env")},
+        {"idx_dir": str(tmp_path / "idx")},
+        {"idx_dir": str(tmp_path / "idx")},
+        {"dir": str(tmp_path / "masks")},
+        {},
+    ]
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    monkeypatch.chdir("/")
+    for section, data in zip(sections, found, strict=True):
+        again = load(section.model_copy(update=dict(data.location)))
+        assert again.source == data.source
 
 
 def test_the_folder_of_the_environment(monkeypatch, tmp_path, tfds_folder):
@@ -259,7 +297,9 @@ def test_mnist_as_tfds_prepared_it():
     assert [len(split) for split in data.splits.values()] == [55_000, 5_000, 10_000]
 
 
-@pytest.mark.parametrize("module", ["sources", "scenes", "idx", "bundled", "download", "prepared"])
+@pytest.mark.parametrize(
+    "module", ["sources.scenes", "sources.mask_folder", "idx", "download", "prepared"]
+)
 def test_importing_does_not_import_tensorflow(module):
     code = f"import sys, src.data.{module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -182,6 +182,8 @@ class DataSet:
         void: label of the pixels that count neither in the loss nor in a metric, or None.
         colours: red, green and blue, 0 to 255, of each class in pictures; None for the usual ones.
         notice: one line to announce when a stand-in serves instead of the real data, else None.
+        location: the section's options, absolute, with which a run finds the same data again
+            without the environment.
     """
 
     name: str
@@ -193,6 +195,7 @@ class DataSet:
     void: int | None = None
     colours: tuple[tuple[int, int, int], ...] | None = None
     notice: str | None = None
+    location: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int | None, int | None, int]:
@@ -221,18 +224,6 @@ class DataSet:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def spread(count: int, most: int) -> np.ndarray:
-    """Numbers of `most` of `count` examples, or of all, from everywhere among them.
-
-    Neighbours may be alike, as frames of a film are, and every so many examples may be of one
-    class: the steps are one longer than a part of the whole.
-    """
-    shown = min(count, most)
-    step = count // max(shown, 1)
-    places = np.arange(shown)
-    return places * count // max(shown, 1) + places % max(step, 1)
-
-
 def label_counts(mask: np.ndarray) -> np.ndarray:
     """How many pixels of a uint8 mask have each label, int64 `[256]`."""
     return np.bincount(mask.ravel(), minlength=256)
@@ -249,27 +240,3 @@ def counts_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         `[classes]`. Their ratio is a class' frequency.
     """
     return counts.sum(axis=0), (counts > 0).T @ counts.sum(axis=1)
-
-
-def digest_of(examples: Examples) -> str:
-    """SHA-256 of the examples' order, shapes, types, images and targets, equal everywhere."""
-    total = hashlib.sha256()
-
-    def add(array: np.ndarray) -> None:
-        # An explicit byte order, so that the digest does not depend on the processor's.
-        total.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
-
-    def head(name: str, array: np.ndarray) -> None:
-        kind = array.dtype.newbyteorder("<").str
-        total.update(f"{name} {kind} {(len(examples), *array.shape[1:])}\n".encode())
-
-    targets: list[np.ndarray] = []
-    for part in examples.parts():
-        if not targets:
-            head("images", part.images)
-        add(part.images)
-        targets.append(part.targets)
-    head("targets", targets[0])
-    for some in targets:
-        add(some)
-    return total.hexdigest()

@@ -11,8 +11,9 @@ import keras
 import tensorflow as tf
 
 from src import config, machine, results
-from src.data import pipeline, sources
-from src.data.dataset import DataSet, Split, spread
+from src.data import pipeline
+from src.data.dataset import DataSet, Split
+from src.data.splits import spread
 from src.errors import UserError
 from src.models.build import build
 from src.training import losses, output
@@ -21,10 +22,10 @@ from src.training.checkpoints import Checkpoint, Checkpoints
 from src.training.tasks import for_task
 
 
-def resolved(settings: config.Train) -> config.Train:
-    """Writes out what was left to the machine, and where the data lies."""
-    data = sources.pinned(settings.data)
-    return machine.resolved(settings).model_copy(update={"data": data})
+def resolved(settings: config.Train, data: DataSet) -> config.Train:
+    """Writes out what was left to the machine, and where the data was found."""
+    section = settings.data.model_copy(update=dict(data.location))
+    return machine.resolved(settings).model_copy(update={"data": section})
 
 
 def check_own_data(folder: Path, data: DataSet, *splits: str) -> None:

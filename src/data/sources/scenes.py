@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.data.dataset import DIGITS, DataError, Split
+from src.config import Scenes, TfdsData
+from src.data.dataset import DIGITS, DataError, DataSet, Lazily, Split
+from src.data.sources import mnist
+from src.data.splits import digests
 
 BOX = 28
 CLASSES = ("background", *DIGITS)
@@ -24,6 +27,7 @@ _ROUNDS = 8
 _TRIES = 24
 _NOISE_SCENES = 256
 _MOST_PIXELS = 2**32
+_MOST_SCENES = {"train": 12000, "val": 1000, "test": 1000}
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,32 @@ class Canvas:
     width: int
     max_digits: int
     noise: float
+
+
+def load(data: Scenes) -> DataSet:
+    """Finds the digits; the scenes of a split are composed when they are first asked for."""
+    digits = mnist.load(
+        TfdsData(name="mnist", dir=data.dir, idx_dir=data.idx_dir, fallback=data.fallback)
+    )
+    canvas = Canvas(data.height, data.width, data.max_digits, data.noise)
+    counts = {"train": data.train_scenes, "val": data.val_scenes, "test": data.test_scenes}
+
+    def composed(split: str) -> Split:
+        known = digits.splits[split].arrays()
+        number = counts[split] or min(_MOST_SCENES[split], len(known) // 2)
+        return compose(known, split, number, canvas, data.scene_seed)
+
+    splits = Lazily(counts, composed)
+    return DataSet(
+        data.name,
+        f"scenes of digits from {digits.source}",
+        digests(splits),
+        CLASSES,
+        "masks",
+        splits,
+        notice=digits.notice,
+        location=digits.location,
+    )
 
 
 def compose(digits: Split, split: str, count: int, canvas: Canvas, seed: int) -> Split:

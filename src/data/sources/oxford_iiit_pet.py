@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src import files
-from src.data.dataset import DataError
+from src.config import OxfordPet
+from src.data import locate, pictures
+from src.data.dataset import DataError, DataSet
 from src.data.decode import Labels
+from src.data.splits import held_out
 from src.data.tfds_info import describe
 from src.data.tfrecords import Files
 
@@ -74,6 +77,29 @@ class Record:
                 f"received {type(error).__name__}"
             ) from error
         return image, mask
+
+
+def load(data: OxfordPet) -> DataSet:
+    """Finds the records, and checks every picture."""
+    try:
+        folder = locate.tfds_folder(data.name, data.dir)
+    except locate.Absent as absent:
+        raise DataError(f"{absent}: {locate.TFDS_REMEDY}") from absent
+    official = find(folder)
+    train, val = held_out(official["train"], data.val_examples)
+    meaning = labels(data.border)
+    records = {"train": train, "val": val, "test": official["test"]}
+    splits, digests = pictures.load(data, meaning, records)
+    return DataSet(
+        data.name,
+        f"tfds:{folder}",
+        digests,
+        NAMES[: meaning.classes],
+        "masks",
+        splits,
+        void=meaning.void,
+        location=locate.tfds_location(folder),
+    )
 
 
 def labels(border: str) -> Labels:

@@ -1,0 +1,54 @@
+"""Where data lie on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from src.data import download, prepared
+from src.data.dataset import DataError
+
+TFDS_REMEDY = "set data.dir (or TFDS_DATA_DIR) to a prepared TensorFlow Datasets folder"
+
+
+class Absent(DataError):
+    """A data set that is neither here nor to be downloaded; the message says no remedy."""
+
+
+def absolute(word: str) -> Path:
+    """The path that a user's word means, wherever the program is started later."""
+    return Path(os.path.abspath(os.path.expanduser(word)))
+
+
+def tfds_folder(name: str, root: str | None) -> Path:
+    """The folder `<root>/<name>/<version>` that TensorFlow Datasets has prepared, or prepares now.
+
+    Args:
+        name: of the data set.
+        root: where it is looked for, and nowhere else; if None, where the environment says
+            (`TFDS_DATA_DIR`), or in `~/tensorflow_datasets`, and if it is not there it is
+            downloaded.
+
+    Raises:
+        DataError: it is not in the root that was given.
+        Absent: it is not here, and its download failed.
+    """
+    ambient = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    where = absolute(ambient if root is None else root)
+    found = prepared.find(where, name)
+    if found is None and root is not None:
+        raise DataError(
+            f"expected data.dir to hold {name}/<version>/dataset_info.json, as TensorFlow "
+            f"Datasets prepares it; received data.dir={root}"
+        )
+    try:
+        return found or download.prepare(name, where)
+    except download.DownloadError as error:
+        raise Absent(f"{name} is not prepared in {where} and its download failed ({error})") from (
+            error
+        )
+
+
+def tfds_location(folder: Path) -> dict[str, str]:
+    """The options with which a prepared folder is found again without the environment."""
+    return {"dir": str(folder.parents[1])}
