@@ -303,3 +303,14 @@ def test_mnist_as_tfds_prepared_it():
 def test_importing_does_not_import_tensorflow(module):
     code = f"import sys, src.data.{module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("word", ["~/data", "~nobody-of-this-name/data"], ids=["own", "other"])
+def test_a_home_that_there_is_not_is_told_and_no_folder_named_so_is_meant(monkeypatch, word):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    for section in (mnist(dir=word), mnist(idx_dir=word), MaskFolder(name="mask_folder", dir=word)):
+        with pytest.raises(
+            DataError, match=r"data\.\w+ below a home that there is .* received data\.\w+=~"
+        ):
+            load(section)

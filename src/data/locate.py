@@ -15,9 +15,22 @@ class Absent(DataError):
     """A data set that is neither here nor to be downloaded; the message says no remedy."""
 
 
-def absolute(word: str) -> Path:
-    """The path that a user's word means, wherever the program is started later."""
-    return Path(os.path.abspath(os.path.expanduser(word)))
+def absolute(word: str, key: str) -> Path:
+    """The path that a user's word means, wherever the program is started later.
+
+    Args:
+        word: the path; it may begin with `~`.
+        key: the option that it belongs to, for a message.
+
+    Raises:
+        DataError: there is no such home.
+    """
+    path = os.path.expanduser(word)
+    if path.startswith("~"):
+        raise DataError(
+            f"expected {key} below a home that there is (is HOME set?); received {key}={word}"
+        )
+    return Path(os.path.abspath(path))
 
 
 def tfds_folder(name: str, root: str | None) -> Path:
@@ -34,7 +47,7 @@ def tfds_folder(name: str, root: str | None) -> Path:
         Absent: it is not here, and its download failed.
     """
     ambient = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    where = absolute(ambient if root is None else root)
+    where = absolute(ambient, "TFDS_DATA_DIR") if root is None else absolute(root, "data.dir")
     found = prepared.find(where, name)
     if found is None and root is not None:
         raise DataError(

@@ -23,7 +23,7 @@ _MASKS = (".png",)
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImageAndMask:
     """An image's file and its mask's.
 
     Attributes:
@@ -59,7 +59,7 @@ def load(data: MaskFolder) -> DataSet:
     """Finds the images and masks, and checks every one."""
     if data.dir is None:
         raise DataError("expected data.dir=, a folder of images and masks; received none")
-    folder = locate.absolute(data.dir)
+    folder = locate.absolute(data.dir, "data.dir")
     pairs = find(folder, data.images, data.masks)
     splits, digests = pictures.load(data, Labels(data.classes, data.void), pairs)
     colours = data.colours and tuple((red, green, blue) for red, green, blue in data.colours)
@@ -76,7 +76,7 @@ def load(data: MaskFolder) -> DataSet:
     )
 
 
-def find(folder: Path, images: str, masks: str) -> dict[str, list[Pair]]:
+def find(folder: Path, images: str, masks: str) -> dict[str, list[ImageAndMask]]:
     """Finds every image and its mask.
 
     Args:
@@ -120,7 +120,7 @@ def find(folder: Path, images: str, masks: str) -> dict[str, list[Pair]]:
             raise DataError(
                 f"{shown(present)}: expected {missing} {shown(folder / pattern)}; received none"
             )
-        found[split] = [Pair(key, pictures[key], labels[key]) for key in sorted(pictures)]
+        found[split] = [ImageAndMask(key, pictures[key], labels[key]) for key in sorted(pictures)]
     return found
 
 

@@ -46,7 +46,7 @@ _REMEDY = f"{locate.TFDS_REMEDY}, or data.idx_dir to a folder with the four IDX 
 def load(data: TfdsData) -> DataSet:
     """Finds the data set; its splits are read when they are first asked for."""
     if data.dir is None and data.idx_dir is not None:
-        folder = locate.absolute(data.idx_dir)
+        folder = locate.absolute(data.idx_dir, "data.idx_dir")
         splits = _with_validation(idx.read_folder(folder), data)
         return _data_set(data, f"idx:{folder}", splits, {"idx_dir": str(folder)})
     try:
