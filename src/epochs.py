@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from src import files
 from src.config.model import Mode
 
-Row = dict[str, float | None]
+# Numbers, of which `epoch` and `step` are always there.
+Row = dict[str, Any]
+
+
+class _Line(BaseModel):
+    """A line of the file: an epoch, and its numbers by their names."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, float | None]
+
+    epoch: Annotated[int, Field(ge=1, lt=10**12)]
+    step: Annotated[int, Field(ge=1, lt=10**12)]
 
 
 def read(path: Path, most: int = files.TEXT) -> tuple[list[Row], list[int]]:
@@ -59,16 +70,6 @@ def best(rows: Iterable[Row], watched: str, mode: Mode) -> Row | None:
 def _row(line: bytes) -> Row | None:
     """An epoch's numbers by name, or None if the line holds no such thing."""
     try:
-        row: Any = json.loads(line, parse_constant=lambda name: None)
-    except (ValueError, RecursionError):
+        return _Line.model_validate_json(line).model_dump()
+    except ValidationError:
         return None
-    if not isinstance(row, dict) or type(row.get("step")) is not int:
-        return None
-    return row if all(map(_is_number, row.values())) else None
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return value is None or (type(value) in (int, float) and math.isfinite(value))
-    except OverflowError:  # An integer of hundreds of digits.
-        return False

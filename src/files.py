@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from contextlib import suppress
 from io import BufferedReader, BufferedWriter
@@ -33,6 +34,22 @@ def open_to_append(path: Path) -> BufferedWriter:
         OSError: it cannot be written to, or it is a link, a folder, a pipe or a device.
     """
     return open(_opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+
+
+def unshare(path: Path) -> None:
+    """Gives a file that has a second name, by a hard link, contents of its own under this one.
+
+    What is then added to it does not appear under the other, which may be anywhere.
+
+    Raises:
+        OSError: it cannot be copied, or is no regular file.
+    """
+    if os.path.lexists(path) and path.lstat().st_nlink > 1:
+        aside = path.with_name(f".{path.name}{_PRIVATE}")
+        aside.unlink(missing_ok=True)
+        with open_to_read(path) as old, aside.open("xb") as new:
+            shutil.copyfileobj(old, new)
+        aside.replace(path)
 
 
 def _opened(path: Path, flags: int) -> int:
@@ -107,6 +124,9 @@ def irregular(folder: Path) -> Path | None:
 
 
 def clipped(text: object, most: int = 200) -> str:
-    """A text for a message: on one line, and not without end."""
-    line = " ".join(str(text).split())
+    """A text for a message: on one line, not without end, and without orders to a terminal."""
+    line = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in " ".join(str(text)[: 10 * most].split())
+    )
     return line if len(line) <= most else f"{line[: most - 3]}..."

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from src import files
 from src.config.section import Byte
@@ -17,6 +17,10 @@ from src.runs import RESULTS, exclusive
 Status = Literal["running", "interrupted", "finished"]
 # A score of nothing, such as the IoU of a class that is nowhere, is none.
 Scores = dict[str, float | None]
+# Names and paths that the system gave may be no Unicode, those of a stranger orders to a terminal.
+Shown = Annotated[
+    str, BeforeValidator(lambda text: files.clipped(text, 1000) if isinstance(text, str) else text)
+]
 
 
 class _Part(BaseModel):
@@ -40,12 +44,14 @@ class DataFacts(_Part):
         digests: SHA-256 of each split.
     """
 
-    name: str
-    source: str
+    name: Shown
+    source: Shown
     digest: str
     kind: Literal["labels", "masks"]
-    image_shape: Annotated[list[int | None], Field(min_length=3, max_length=3)]
-    classes: list[str]
+    image_shape: Annotated[
+        list[Annotated[int, Field(ge=1, le=100_000)] | None], Field(min_length=3, max_length=3)
+    ]
+    classes: list[Shown]
     colours: list[Annotated[list[Byte], Field(min_length=3, max_length=3)]] | None = None
     void: Byte | None = None
     digests: dict[str, str]
@@ -60,7 +66,7 @@ class Evaluation(_Part):
     """
 
     step: Annotated[int, Field(ge=0)]
-    data: str
+    data: Shown
 
 
 class Results(_Part):
@@ -84,7 +90,7 @@ class Results(_Part):
         baselines: what simple methods reach, by split.
     """
 
-    model: str | None = None
+    model: Shown | None = None
     status: Status | None = None
     data: DataFacts | None = None
     class_weights: list[Annotated[float, Field(ge=0)]] | None = None
@@ -99,6 +105,12 @@ class Results(_Part):
     metrics: dict[str, Scores] = Field(default_factory=dict)
     evaluations: dict[str, Evaluation] = Field(default_factory=dict)
     baselines: dict[str, Scores] = Field(default_factory=dict)
+
+    def forget(self, step: int) -> None:
+        """Forgets the evaluations of what was trained after a step, which is trained again."""
+        later = [label for label, entry in self.evaluations.items() if entry.step > step]
+        for label in later:
+            del self.evaluations[label]
 
 
 def read(folder: Path) -> Results:

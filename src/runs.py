@@ -44,7 +44,7 @@ def create(model: str, run_dir: str | None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     except OSError as error:
-        where = run_dir or OUTPUTS / model
+        where = files.clipped(run_dir or OUTPUTS / model)
         raise UserError(
             f"expected a folder that can be written to; received {where} ({error.strerror})"
         ) from error
@@ -58,8 +58,12 @@ def check_free(run_dir: str | None) -> None:
     """
     folder = Path(run_dir) if run_dir else OUTPUTS
     try:
-        if run_dir and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"expected a new or empty folder; received run_dir={run_dir}")
+        if "\0" in str(folder):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        if run_dir and folder.exists() and (not folder.is_dir() or not _empty(folder)):
+            raise UserError(
+                f"expected a new or empty folder; received run_dir={files.clipped(run_dir)}"
+            )
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         longest = max((len(os.fsencode(part)) for part in folder.parts), default=0)
         if longest > os.pathconf(there, "PC_NAME_MAX"):
@@ -70,7 +74,14 @@ def check_free(run_dir: str | None) -> None:
             f"({error.strerror})"
         ) from error
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"expected a folder that can be written to; received {folder} in {there}")
+        raise UserError(
+            f"expected a folder that can be written to; received {files.clipped(folder)} in {there}"
+        )
+
+
+def _empty(folder: Path) -> bool:
+    """Whether there is nothing in it but what a run leaves that was killed before it began."""
+    return {path.name for path in folder.iterdir()} <= {".lock", f".{CONFIG}.writing"}
 
 
 def _create_dated(parent: Path) -> Path:
@@ -84,11 +95,13 @@ def _create_dated(parent: Path) -> Path:
     raise UserError(f"expected fewer than 1000 runs a second in {parent}; received one more")
 
 
-def find(run: str) -> Path:
+def find(run: str, whole: bool = False) -> Path:
     """Finds a run's folder, and makes sure that nothing in it leads out of it.
 
     Args:
         run: the folder, or `latest`: the one last begun below `outputs/`, also below links in it.
+        whole: whether all of it is needed, as to go on with it: who only evaluates or predicts has
+            what there is, even if it cannot be written down.
 
     Raises:
         UserError: there is no such run, or it may not be looked into, or one of its files is none.
@@ -105,7 +118,7 @@ def find(run: str) -> Path:
                 f"expected a run's folder, with its {CONFIG}; received run={files.clipped(run)} "
                 f"({reason})"
             ) from error
-    check_regular(folder)
+    check_regular(folder, whole)
     return folder
 
 
@@ -128,8 +141,12 @@ def _latest() -> Path:
     return max(begun, key=begun.__getitem__)
 
 
-def check_regular(folder: Path) -> None:
+def check_regular(folder: Path, whole: bool = True) -> None:
     """Refuses a run of which a file is none: a link, which would lead a write elsewhere, or a pipe.
+
+    Args:
+        folder: the run's.
+        whole: whether a folder in the place of a file, or a file in that of a folder, is refused.
 
     Raises:
         UserError: it names the file.
@@ -142,9 +159,10 @@ def check_regular(folder: Path) -> None:
                 mode = path.lstat().st_mode
             except FileNotFoundError:
                 continue
-            fits = stat.S_ISDIR(mode) if wanted == "folder" else stat.S_ISREG(mode)
-            strange = None if fits else path
-            if strange is None and wanted == "folder":
+            a_folder = stat.S_ISDIR(mode)
+            fits = a_folder == (wanted == "folder") or not whole
+            strange = None if fits and (a_folder or stat.S_ISREG(mode)) else path
+            if strange is None and a_folder and wanted == "folder":
                 strange = files.irregular(path)
             if strange is not None:
                 raise UserError(f"expected a {wanted} of the run's own; received {strange}")
@@ -155,17 +173,35 @@ def check_regular(folder: Path) -> None:
         ) from error
 
 
-def check_there(folder: Path) -> None:
-    """Makes sure that a run that writes has a folder yet.
+class Place:
+    """Where a run that writes has its folder, which may be removed or replaced while it trains.
 
-    Whoever removes a run's folder while it trains wants the run gone. Writing on would bring a part
-    of it back.
+    Whoever removes it wants the run gone: writing on would bring a part of it back, or mix it with
+    a new run of the same name.
 
-    Raises:
-        OSError: it has been removed or renamed.
+    Args:
+        folder: the run's.
     """
-    if not (folder / CONFIG).exists():
-        raise FileNotFoundError(errno.ENOENT, "the run's folder is gone", str(folder))
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known = _identity(folder)
+
+    def check(self) -> None:
+        """Makes sure that the run's folder is still the one that it was.
+
+        Raises:
+            OSError: it has been removed, renamed, or replaced by another.
+        """
+        if _identity(self.folder) != self._known or not (self.folder / CONFIG).exists():
+            raise FileNotFoundError(errno.ENOENT, "the run's folder is gone", str(self.folder))
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        status = folder.stat()
+        return status.st_dev, status.st_ino
+    return None
 
 
 @contextmanager

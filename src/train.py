@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
         settings = _with_sources(config.parse(config.Train, values))
         runs.check_free(settings.run_dir)
         return _begin(settings)
-    folder = runs.find(going_on.resume)
+    folder = runs.find(going_on.resume, whole=True)
     with runs.locked(folder):
         return _go_on(folder, values, words, going_on.force)
 
@@ -40,9 +41,10 @@ def _with_sources(settings: config.Train) -> config.Train:
     """
     model = settings.model
     weights = getattr(model, "weights", None)
-    if weights not in (None, "imagenet") and not Path(weights).is_file():
+    if weights not in (None, "imagenet") and not os.path.isfile(weights):
         raise UserError(
-            f"expected a weights file there, imagenet or null; received model.weights={weights}"
+            f"expected a weights file there, imagenet or null; received "
+            f"model.weights={files.clipped(weights)}"
         )
     if model.init_from is None:
         return settings
@@ -82,7 +84,8 @@ def _go_on(folder: Path, values: dict[str, Any], words: list[str], force: bool) 
     from src import experiment
 
     experiment.check_own_data(folder, data, *data.splits)
-    checkpoint, damages = experiment.last_checkpoint(folder)
+    with runs.writing(folder):
+        checkpoint, damages = experiment.last_checkpoint(folder)
     return _train(experiment.resolved(settings, data), folder, data, checkpoint, damages)
 
 

@@ -179,6 +179,11 @@ def link_in_a_ring(file):
     file["layers/dense/ring"] = file["layers"]
 
 
+def link_without_end(file):
+    for number in range(60):
+        file[f"ring{number}"] = file["/"]
+
+
 def add_an_array(file):
     file["layers/dense/vars/2"] = np.zeros(7, "f4")
 
@@ -196,6 +201,7 @@ def make_it_text(file):
     "forge",
     [
         *(declare_much, declare_chunks, store_elsewhere, link_elsewhere, link_in_a_ring),
+        link_without_end,
         *(add_an_array, remove_an_array, make_it_text),
     ],
 )
@@ -248,6 +254,25 @@ def test_forged_arrays_are_refused(copied, contents, reason):
     sign(folder)
     with pytest.raises(UserError, match=f"expected 2 arrays of averages; received .*({reason})"):
         loaded(Checkpoints(copied).last()[0])
+
+
+def test_a_file_that_is_mostly_nothing_is_not_read_to_its_end(copied):
+    with (copied / "step-000000030" / "training.npz").open("r+b") as file:
+        file.truncate(1 << 40)
+    last, damages = Checkpoints(copied).last()
+    assert (last.step, damages) == (20, ["step-000000030 with a missing training.npz"])
+
+
+def test_a_kill_before_the_pointers_moved_is_made_good(copied):
+    (copied / "last").write_text("step-000000020\n")
+    (copied / "best").unlink()
+    (copied / ".best.writing").touch()
+    (copied / ".step-000000040.writing").touch()
+    checkpoints = Checkpoints(copied)
+    checkpoints.tidy(checkpoints.last()[0])
+    assert (copied / "last").read_text() == "step-000000030\n"
+    assert (copied / "best").read_text() == "step-000000020\n"
+    assert [path.name for path in copied.iterdir() if path.name.startswith(".")] == []
 
 
 def test_a_save_that_was_cut_short_is_not_there(copied):

@@ -76,6 +76,7 @@ def test_a_loss_that_is_the_metric_by_another_name_is_drawn_once():
 
 def test_a_run_that_goes_on_draws_what_a_run_left_alone_draws(tmp_path):
     def draw(folder, known):
+        (tmp_path / folder).mkdir(exist_ok=True)
         logger = CurvesLogger(tmp_path / folder, known, "accuracy", "max")
         logger.on_epoch_end(0)
         return (tmp_path / folder / "figures" / "curves.png").read_bytes()
@@ -91,13 +92,14 @@ def test_a_run_that_goes_on_draws_what_a_run_left_alone_draws(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        *("[]", '{"step": 1.5}', '{"step": 1, "loss": "a"}', '{"step": 1, "loss": 1e999}', "\xff"),
-        *('{"step": 1' + "0" * 400 + "}", "[" * 100_000, '{"loss": 1}'),
+        *("[]", '{"epoch": 1, "step": 1.5}', '{"epoch": 1, "step": 1, "loss": "a"}', "\xff"),
+        *('{"epoch": 1, "step": 1, "loss": 1e999}', '{"epoch": 1, "step": 1' + "0" * 400 + "}"),
+        *("[" * 100_000, '{"epoch": 1, "loss": 1}', '{"step": 1, "loss": 1}'),
     ],
-    ids=["list", "half", "text", "infinite", "binary", "long", "deep", "stepless"],
+    ids=["list", "half", "text", "binary", "infinite", "long", "deep", "stepless", "epochless"],
 )
 def test_a_line_that_is_no_row_is_left_out_and_said(tmp_path, text):
-    good = json.dumps({"step": 2})
+    good = json.dumps({"epoch": 1, "step": 2})
     file = tmp_path / "metrics.jsonl"
     file.write_bytes(f"{good}\n{text}\n{good}\n".encode("latin-1"))
-    assert epochs.read(file) == ([{"step": 2}, {"step": 2}], [2])
+    assert epochs.read(file) == ([{"epoch": 1, "step": 2}] * 2, [2])

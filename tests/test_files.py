@@ -73,10 +73,22 @@ def test_what_cannot_be_written_leaves_the_old_text(tmp_path, monkeypatch):
     assert (tmp_path / "it").read_text() == "old"
 
 
+def test_a_second_name_of_a_file_is_not_written_to(tmp_path, outside):
+    os.link(outside, tmp_path / "it")
+    files.unshare(tmp_path / "it")
+    with files.open_to_append(tmp_path / "it") as file:
+        file.write(b", and more")
+    assert outside.read_text() == "of somebody's"
+    assert (tmp_path / "it").read_text() == "of somebody's, and more"
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a\nb\t c", "a b c"), ("x" * 300, "x" * 197 + "..."), (3, "3")],
-    ids=["lines", "long", "number"],
+    [
+        *(("a\nb\t c", "a b c"), ("x" * 300, "x" * 197 + "..."), (3, "3")),
+        *(("\x1b[2J", r"\x1b[2J"), ("caf\udce9", r"caf\udce9"), ("é", "é")),
+    ],
+    ids=["lines", "long", "number", "terminal", "no Unicode", "Unicode"],
 )
 def test_a_text_for_a_message_is_one_line_and_ends(text, line):
     assert files.clipped(text) == line

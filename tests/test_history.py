@@ -101,7 +101,15 @@ def test_an_evaluation_stays_until_its_step_is_trained_again(tmp_path):
 def test_a_run_that_begins_again_has_no_events(tmp_path):
     write(tmp_path / "tensorboard" / "train", 0)
     history.rewind_events(tmp_path / "tensorboard", 0)
-    assert not (tmp_path / "tensorboard").exists()
+    assert not any((tmp_path / "tensorboard" / "train").iterdir())
+
+
+def test_what_is_not_of_tensorboard_is_left_alone(tmp_path):
+    write(tmp_path / "tensorboard" / "train", 0)
+    (tmp_path / "tensorboard" / "train" / "notes.txt").write_text("mine")
+    history.rewind_events(tmp_path / "tensorboard", 0)
+    left = [path.name for path in (tmp_path / "tensorboard" / "train").iterdir()]
+    assert left == ["notes.txt"]
 
 
 def test_what_was_begun_and_not_finished_is_removed(tmp_path):

@@ -52,6 +52,7 @@ def test_a_run_without_results_has_empty_ones(tmp_path):
         ),
         json.dumps({"data": FACTS | {"classes": [1, {}]}}),
         json.dumps({"data": FACTS | {"image_shape": [28, 28]}}),
+        json.dumps({"data": FACTS | {"image_shape": [28, 10**9, 1]}}),
         json.dumps({"data": FACTS | {"colours": [[1, 2, 999]]}}),
         '{"seconds": ' + "9" * 5000 + "}",
     ],
@@ -63,6 +64,22 @@ def test_what_is_forged_is_told_in_one_line(tmp_path, text):
         results.read(tmp_path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+def test_names_are_no_orders_to_a_terminal_and_can_be_written(tmp_path):
+    facts = FACTS | {"classes": ["a\nb", "\x1b[2J"], "source": "caf\udce9"}
+    with results.changing(tmp_path) as current:
+        current.data = results.DataFacts(**facts)
+    data = results.read(tmp_path).data
+    assert data.classes == ["a b", r"\x1b[2J"]
+    assert data.source == r"caf\udce9"
+
+
+def test_what_is_trained_again_is_evaluated_again():
+    entries = {f"best-{step}": results.Evaluation(step=step, data="x") for step in (5, 10)}
+    found = results.Results(evaluations=entries)
+    found.forget(5)
+    assert list(found.evaluations) == ["best-5"]
 
 
 def test_who_changes_them_at_one_time_undoes_nothing(tmp_path):

@@ -76,7 +76,40 @@ def test_nothing_of_a_run_leads_out_of_it(here, name, kind):
 def test_a_folder_in_the_place_of_a_file_is_told(here, name):
     (make(here / "run") / name).mkdir()
     with pytest.raises(UserError, match=f"expected a file of the run's own; received .*{name}"):
-        runs.find("run")
+        runs.find("run", whole=True)
+
+
+def test_whoever_only_evaluates_needs_no_place_for_what_is_drawn(here):
+    (make(here / "run") / "figures").touch()
+    assert runs.find("run") == runs.Path("run")
+    with pytest.raises(UserError, match=r"expected a folder of the run's own; received .*figures"):
+        runs.find("run", whole=True)
+
+
+@pytest.mark.parametrize("way", ["removed", "renamed", "replaced", "removed in part"])
+def test_a_folder_that_is_gone_is_no_place_to_write(here, way):
+    folder = make(here / "run")
+    place = runs.Place(folder)
+    place.check()
+    (folder / "config.yaml").rename(here / "config.yaml")
+    if way != "removed in part":
+        folder.rename(here / "elsewhere")
+    if way == "removed":
+        (here / "elsewhere").rmdir()
+    if way == "replaced":
+        make(folder)
+    with pytest.raises(OSError, match="the run's folder is gone"):
+        place.check()
+
+
+def test_a_run_that_was_killed_before_it_began_is_in_nobodys_way(here):
+    (here / "run").mkdir()
+    (here / "run" / ".lock").touch()
+    (here / "run" / ".config.yaml.writing").touch()
+    assert runs.create("lenet5", "run") == runs.Path("run")
+    (here / "run" / "config.yaml").touch()
+    with pytest.raises(UserError, match="expected a new or empty folder"):
+        runs.create("lenet5", "run")
 
 
 def test_a_lock_empties_nothing_and_is_one_process_own(here):
@@ -102,7 +135,9 @@ def test_a_file_system_without_locks_is_noticed_and_used(here, number, monkeypat
 
 
 @pytest.mark.parametrize(
-    "name", ["x" * 300, "a/" * 3000, "made/" + "y" * 256], ids=["long", "deep", "long in a new one"]
+    "name",
+    ["x" * 300, "a/" * 3000, "made/" + "y" * 256, "a\0b"],
+    ids=["long", "deep", "long in a new one", "null"],
 )
 def test_a_name_that_no_file_system_takes_is_told_and_makes_nothing(here, name):
     with pytest.raises(UserError, match="expected a folder that can be written to"):

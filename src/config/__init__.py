@@ -59,7 +59,7 @@ __all__ = [
 
 Checked = TypeVar("Checked", bound=Section)
 
-_MOST = 1 << 20  # Bytes of a configuration.
+_MOST = 1 << 18  # Bytes of a configuration: the names and colours of 256 classes are 10 kB.
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -100,9 +100,9 @@ def load(path: Path) -> Train:
     """
     try:
         values = yaml.load(files.read(path, _MOST), _PlainLoader)
-    # A number of 5,000 digits, a date that is none, brackets without end: the parser of YAML hands
-    # on whatever Python raises.
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+    # A number of 5,000 digits, `!!bool x`, brackets without end: the parser of YAML hands on
+    # whatever Python raises.
+    except Exception as error:
         reason = files.clipped(error)
         raise ConfigError(
             f"expected a readable run configuration; received {path} ({reason})"
@@ -132,7 +132,7 @@ def _one_line(error: ValidationError) -> str:
     names = [str(part) for part in first["loc"]]
     if len(names) > 2 and names[0] in ("model", "data"):
         del names[1]
-    key, received = ".".join(names), first["input"]
+    key, received = ".".join(names) or "all of it", first["input"]
     match first["type"]:
         case "value_error":
             line = str(first["ctx"]["error"])
@@ -143,7 +143,7 @@ def _one_line(error: ValidationError) -> str:
         case "union_tag_invalid" | "union_tag_not_found":
             expected = first["ctx"].get("expected_tags", "a name")
             tag = first["ctx"].get("tag", "none")
-            line = f"{key}.name: expected one of {expected}; received {tag!r}"
+            line = f"{key}.name: expected one of {expected}; received {_shown(tag)}"
         case _:
             expected = first["msg"].removeprefix("Input should be ")
             line = f"{key}: expected {expected}; received {_shown(received)}"

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from src import epochs, results
+from src import results
 from src.data import pipeline
 from src.experiment import Experiment
 from src.training import callbacks, history, optimizers, output
@@ -59,13 +59,16 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
         output.write_graph(run.folder, run.model)
     watching = (choose or callback_list)(run, plan, step, rows, saver)
     earlier = results.read(run.folder).seconds
-    _record(run, rows, "running", earlier)
+    with results.changing(run.folder) as current:
+        current.forget(step)
+    _record(run, rows, saver.progress.best_step, "running", earlier)
     begun = time.perf_counter()
     redirected = logging_redirect_tqdm([output.log])
     with redirected, saver.heeding_signals(), pipeline.telling_errors():
         finished = _fit(run, plan, step, saver, watching)
     seconds = round(earlier + time.perf_counter() - begun, 3)
-    _record(run, rows, "finished" if finished else "interrupted", seconds)
+    status: results.Status = "finished" if finished else "interrupted"
+    _record(run, rows, saver.progress.best_step, status, seconds)
     return finished
 
 
@@ -140,9 +143,14 @@ def _fit(
     return True
 
 
-def _record(run: Experiment, rows: Rows, status: results.Status, seconds: float) -> None:
-    """Writes what the training has come to; the evaluations are added to it."""
-    best = epochs.best(rows, run.task.watched, run.task.mode) or {}
+def _record(
+    run: Experiment, rows: Rows, best_step: int | None, status: results.Status, seconds: float
+) -> None:
+    """Writes what the training has come to; the evaluations are added to it.
+
+    Only what the best checkpoint reaches stays of what others have added, as `src.eval` beside it.
+    """
+    best = next((row for row in rows if row["step"] == best_step), {})
     speeds = [row["images_per_second"] for row in rows if row.get("images_per_second")]
     names = [name for name in best if f"val_{name}" in best]
     data, trainer = run.data, run.settings.trainer
@@ -170,4 +178,9 @@ def _record(run: Experiment, rows: Rows, status: results.Status, seconds: float)
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         }
-        current.metrics = {"train": {name: best[name] for name in names}}
+        evaluated = {
+            split: scores
+            for split, scores in current.metrics.items()
+            if (entry := current.evaluations.get(f"best-{split}")) and entry.step == best_step
+        }
+        current.metrics = {"train": {name: best[name] for name in names}, **evaluated}

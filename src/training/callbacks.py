@@ -48,7 +48,7 @@ class Journal(_Counting):
     def __init__(self, folder: Path, plan: Plan, history: list[Logs], task: Task) -> None:
         super().__init__()
         self.task = task
-        self.folder, self.file = folder, folder / runs.METRICS
+        self.place, self.file = runs.Place(folder), folder / runs.METRICS
         self.writers = {
             part: events_writer(folder / "tensorboard" / part) for part in ("train", "val")
         }
@@ -84,7 +84,7 @@ class Journal(_Counting):
         row = {"epoch": epoch + 1, "step": step, **known, "learning_rate": rate}
         row |= {"seconds": round(seconds, 3), "images_per_second": round(speed, 1)}
         self.history.append(row)
-        runs.check_there(self.folder)
+        self.place.check()
         with files.open_to_append(self.file) as file:
             file.write((json.dumps(row) + "\n").encode())
             file.flush()

@@ -12,6 +12,7 @@ the best, so that a pointer that was damaged or exchanged misleads nobody.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -45,6 +46,9 @@ _Step = Annotated[int, Field(ge=0, lt=10**12)]
 
 # Bytes of HDF5's own for a variable, at most.
 _OVERHEAD = 4096
+
+# Bytes of a file, at most: weights and slots of a billion and more.
+_MOST = 16 << 30
 
 
 class State(Section):
@@ -179,8 +183,7 @@ class Checkpoints:
         aside.rename(final)
         files.flush(self.folder)
         self._seen[name] = _marks(final)
-        files.write(self.folder / "last", name + "\n")
-        files.write(self.folder / "best", _name(state.best_step) + "\n")
+        self._point(state)
         self._forget_old()
 
     def any(self) -> bool:
@@ -191,15 +194,24 @@ class Checkpoints:
         """Sets damaged checkpoints aside that are newer than the one that a run goes on from.
 
         They would otherwise stand in the place of those that are to come. What a save left behind
-        that was cut short is removed.
+        that was cut short is removed, and the pointers that it did not move are moved.
         """
         for path in self.folder.glob(".step-*.writing"):
-            shutil.rmtree(path)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         for folder in self._named():
             if newest is None or folder.name > newest.folder.name:
                 numbers = (f"damaged-{number}-{folder.name}" for number in range(1, 1_000_000))
                 free = next(name for name in numbers if not (self.folder / name).exists())
                 folder.rename(self.folder / free)
+        if newest is not None:
+            self._point(newest.state)
+
+    def _point(self, state: State) -> None:
+        files.write(self.folder / "last", _name(state.step) + "\n")
+        files.write(self.folder / "best", _name(state.best_step) + "\n")
 
     def _named(self) -> list[Path]:
         """What is named like a checkpoint, the newest first."""
@@ -336,6 +348,9 @@ def _read_state(folder: Path) -> State:
 
 def _digest(path: Path) -> str:
     with files.open_to_read(path) as file:
+        # A few bytes on the disk can be a file of terabytes, all of them zeros.
+        if os.fstat(file.fileno()).st_size > _MOST:
+            raise OSError(errno.EFBIG, f"more than {_MOST:,} bytes", str(path))
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -7,7 +7,6 @@ again and written again.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +53,7 @@ def rewind_metrics(path: Path, step: int) -> list[dict[str, Any]]:
         return []
     for number in damaged:
         log.warning("%s: line %d is damaged and left out", path, number)
-    kept = [row for row in rows if (row["step"] or 0) <= step]
+    kept = [row for row in rows if row["step"] <= step]
     files.write(path, "".join(json.dumps(row) + "\n" for row in kept))
     return kept
 
@@ -66,8 +65,6 @@ def rewind_events(folder: Path, step: int) -> None:
         folder: the run's `tensorboard/`; each folder in it becomes one file.
         step: the last step whose events stay; 0 for none at all.
     """
-    if not step and folder.exists():
-        shutil.rmtree(folder)
     for part in sorted(path for path in folder.glob("*") if path.is_dir()):
         for leftover in (*part.glob(f"{_ASIDE}*"), *part.glob(f".*{_EVENTS}*")):
             leftover.unlink()
@@ -77,7 +74,8 @@ def rewind_events(folder: Path, step: int) -> None:
             continue
         # A rewind that was itself cut short has left the same records in two files.
         records = dict.fromkeys(record for path in old for record in _whole_records(path))
-        kept = [record for record in records if Event.FromString(record).step <= step]
+        # The graph is of step 0: a run that begins again writes it again.
+        kept = [r for r in records if step and Event.FromString(r).step <= step]
         # TensorBoard reads files in the order of their names, which begin with the time.
         name = f"events.out.{_EVENTS}.{int(time.time()) - 1}.rewound"
         # It does not read this one: a kill in here must not show it everything twice.
@@ -90,6 +88,8 @@ def rewind_events(folder: Path, step: int) -> None:
         for path in old:
             if path.name != name:
                 path.unlink()
+        if not kept:
+            (part / name).unlink()
 
 
 def _rewind_evaluations(part: Path, step: int) -> None:

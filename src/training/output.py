@@ -125,6 +125,7 @@ def log_to(path: Path) -> None:
     log.disabled = False
     log.setLevel(logging.INFO)
     log.propagate = False
+    files.unshare(path)
     # Opened here and not by its name later: it is a file of the run's own, and no link.
     files.open_to_append(path).close()
     to_file = _LogFile(path, encoding="utf-8", errors="backslashreplace")

@@ -94,6 +94,7 @@ class Saver(keras.callbacks.Callback):
     def __init__(self, checkpoints: Checkpoints, plan: Plan, progress: Progress) -> None:
         super().__init__()
         self.checkpoints = checkpoints
+        self.place = runs.Place(checkpoints.folder.parent)
         self.plan = plan
         self.progress = progress
         self.stopping = False
@@ -150,7 +151,7 @@ class Saver(keras.callbacks.Callback):
         # The last loss may have been finite and the step that followed from it not.
         if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
             raise UserError(f"expected finite weights; received others after step {step}")
-        runs.check_there(self.checkpoints.folder.parent)
+        self.place.check()
         self.checkpoints.save(self.model, self._groups(), self.progress.state(step))
         if self.stopping:
             raise Interrupted

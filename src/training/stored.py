@@ -36,9 +36,7 @@ def check_weights(path: Path, model: keras.Model) -> None:
     found, slots = Counter[Shape](), Counter[Shape]()
     size = path.stat().st_size
     with h5py.File(path, "r") as file:
-        for number, (name, array) in enumerate(_arrays(file, "")):
-            if number > most:
-                raise ValueError(f"more than {most} arrays")
+        for name, array in _arrays(file, most):
             held = array.id.get_storage_size()
             if array.dtype.kind not in "iufb" or array.external or array.is_virtual:
                 raise ValueError(f"{name}, which is no array of numbers in the file itself")
@@ -53,16 +51,26 @@ def check_weights(path: Path, model: keras.Model) -> None:
         raise ValueError(f"an optimizer's numbers of {_shapes(slots)}")
 
 
-def _arrays(group: h5py.Group, path: str) -> Iterator[tuple[str, h5py.Dataset]]:
-    """The arrays of a file, by their path; links lead elsewhere or round in a ring."""
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or path.count("/") > 8:
-            raise ValueError(f"{path}{name}, which is a link")
-        item = group[name]
-        if isinstance(item, h5py.Group):
-            yield from _arrays(item, f"{path}{name}/")
-        else:
-            yield f"{path}{name}", item
+def _arrays(file: h5py.File, most: int) -> Iterator[tuple[str, h5py.Dataset]]:
+    """The arrays of a file, by their path; links lead elsewhere or round in a ring.
+
+    Raises:
+        ValueError: there is a link, or more than `most` folders and arrays.
+    """
+    waiting, seen = [("", file)], 0
+    while waiting:
+        path, group = waiting.pop()
+        for name in group:
+            seen += 1
+            if seen > most:
+                raise ValueError(f"more than {most} names")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(f"{path}{name}, which is a link")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                waiting.append((f"{path}{name}/", item))
+            else:
+                yield f"{path}{name}", item
 
 
 def read_arrays(path: Path, expected: Mapping[str, Iterable[keras.Variable]]) -> dict[str, list]:
