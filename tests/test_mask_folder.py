@@ -201,6 +201,13 @@ def test_a_name_that_is_no_text_is_learned_and_told_escaped(sample, tmp_path):
     words = "model=fcn model.filters=2 data=mask_folder data.dir=data data.classes=3"
     words += " trainer.batch_size=2 trainer.steps=1"
     run("src.train", f"{words} run_dir=run", tmp_path)
+    renamed = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+    os.rename(tmp_path / "data", renamed)
+    other = words.replace("data.dir=data", f"data.dir={os.fsdecode(renamed)}")
+    run("src.train", f"{other} run_dir=other", tmp_path)
+    run("src.train", "resume=other trainer.steps=2", tmp_path)
+    assert read(tmp_path / "other" / "results.json")["data"]["source"].endswith(r"/caf\xe9")
+    os.rename(renamed, tmp_path / "data")
     os.unlink(os.path.join(os.fsencode(tmp_path / "data" / "trainannot"), b"caf\xe9.png"))
     _, err = run("src.train", words, tmp_path, status=2)
     assert err.startswith("error: ")

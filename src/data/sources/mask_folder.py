@@ -65,7 +65,7 @@ def load(data: MaskFolder) -> DataSet:
     colours = data.colours and tuple((red, green, blue) for red, green, blue in data.colours)
     return DataSet(
         data.name,
-        f"mask_folder:{folder}",
+        f"mask_folder:{shown(folder)}",
         digests,
         tuple(data.names or map(str, range(data.classes))),
         "masks",

@@ -22,6 +22,7 @@ from dataclasses import replace
 from src.config import BundledDigits, TfdsData
 from src.data import idx, locate, prepared
 from src.data.dataset import DIGITS, DataError, DataSet, Examples, Lazily
+from src.data.reading import shown
 from src.data.sources import mnist_5k
 from src.data.splits import digests, held_out
 
@@ -48,13 +49,13 @@ def load(data: TfdsData) -> DataSet:
     if data.dir is None and data.idx_dir is not None:
         folder = locate.absolute(data.idx_dir, "data.idx_dir")
         splits = _with_validation(idx.read_folder(folder), data)
-        return _data_set(data, f"idx:{folder}", splits, {"idx_dir": str(folder)})
+        return _data_set(data, f"idx:{shown(folder)}", splits, {"idx_dir": str(folder)})
     try:
         folder = locate.tfds_folder(data.name, data.dir)
     except locate.Absent as absent:
         return _stand_in(data, str(absent))
     splits = _with_validation(prepared.read(folder, data.memory_budget), data)
-    return _data_set(data, f"tfds:{folder}", splits, locate.tfds_location(folder))
+    return _data_set(data, f"tfds:{shown(folder)}", splits, locate.tfds_location(folder))
 
 
 def _data_set(

@@ -15,6 +15,7 @@ from src.config import OxfordPet
 from src.data import locate, pictures
 from src.data.dataset import DataError, DataSet
 from src.data.decode import Labels
+from src.data.reading import shown
 from src.data.splits import held_out
 from src.data.tfds_info import describe
 from src.data.tfrecords import Files
@@ -92,7 +93,7 @@ def load(data: OxfordPet) -> DataSet:
     splits, digests = pictures.load(data, meaning, records)
     return DataSet(
         data.name,
-        f"tfds:{folder}",
+        f"tfds:{shown(folder)}",
         digests,
         NAMES[: meaning.classes],
         "masks",
