@@ -27,7 +27,8 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     if data.notice:
         print(data.notice, file=sys.stderr)
     run = experiment.Experiment(trained, folder, data)
-    found = evaluation.evaluate(run, settings.checkpoint, settings.split, chosen == trained.data)
+    own = chosen == trained.data
+    found = evaluation.evaluate(run, settings.checkpoint, settings.split, own, settings.tsne)
     what = f"{folder}, {settings.checkpoint}, {settings.split} of {data.name}"
     print(cli.report(what, found.scores), flush=True)
     # Whoever has only a disk that is full, or may not write there, has the scores all the same.

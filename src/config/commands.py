@@ -126,19 +126,27 @@ class Eval(Section):
         checkpoint: the best by the watched metric on the validation set, or the last.
         split: part of the data set.
         data: another data set of the same form; if null, the run's own.
+        tsne: whether a picture lays the codes of an autoencoder out by t-SNE, which takes a while.
     """
 
     run: Text
     checkpoint: Literal["best", "last"] = "best"
     split: Literal["train", "val", "test"] = "test"
     data: AnyData | None = None
+    tsne: bool = False
 
     def check_fits(self, trained: Train) -> None:
-        """Refuses data that a trained model cannot take.
+        """Refuses data that a trained model cannot take, and a picture that it has not.
 
         Raises:
-            ConfigError: images of another shape, other classes, or masks in place of labels.
+            ConfigError: images of another shape, other classes, masks in place of labels, or t-SNE
+                of a model without a code.
         """
+        if self.tsne and trained.model.code is None:
+            raise ConfigError(
+                f"expected tsne=false for model={trained.model.name}, which has no code; "
+                "received tsne=true"
+            )
         own, other = trained.data, self.data or trained.data
 
         def form(data: Data) -> tuple[object, ...]:

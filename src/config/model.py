@@ -33,6 +33,8 @@ class Model(Section):
         separable: whether parts of a batch may be computed apart: no layer looks at a whole batch.
         small_maps: whether a processor's threads do better with a part of the batch each than with
             a part of each operation.
+        code: name of the layer whose output is all that a picture is drawn from; None where there
+            is no such layer.
         name: registered name.
         init_from: folder of an earlier run, the layers of whose best checkpoint this run begins
             with, where name and shape are the same; null for none.
@@ -43,6 +45,7 @@ class Model(Section):
     multiple: ClassVar[int] = 1
     separable: ClassVar[bool] = True
     small_maps: ClassVar[bool] = False
+    code: ClassVar[str | None] = None
 
     name: str
     init_from: Location | None = None

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import keras
+
 from src import results
 from src.data import pipeline
 from src.experiment import Experiment, check_own_data
+from src.training import code_space
 from src.training.evaluation import evaluate as pass_over
+from src.training.features import before_last, features_of
 from src.training.tasks import Figures
 
 
@@ -42,7 +46,9 @@ class Evaluation:
         return self.metrics | self.baselines
 
 
-def evaluate(run: Experiment, checkpoint: str, split: str, own_data: bool = True) -> Evaluation:
+def evaluate(
+    run: Experiment, checkpoint: str, split: str, own_data: bool = True, tsne: bool = False
+) -> Evaluation:
     """Evaluates a checkpoint on a split; writes nothing.
 
     Args:
@@ -50,6 +56,7 @@ def evaluate(run: Experiment, checkpoint: str, split: str, own_data: bool = True
         checkpoint: `best` or `last`.
         split: `train`, `val` or `test`.
         own_data: whether the data set is the one that the run was trained on.
+        tsne: whether a picture lays the codes out by t-SNE.
 
     Raises:
         UserError: the checkpoint is missing, damaged, or of another model, or the data is not
@@ -68,6 +75,11 @@ def evaluate(run: Experiment, checkpoint: str, split: str, own_data: bool = True
         metrics, targets, outputs = pass_over(run.model, batches, run.task.draws_split)
         pictures, by_class = run.task.draw_counts(), run.task.by_class()
         pictures |= run.task.draw_examples(examples, run.model.predict_on_batch(inputs))
+        features = features_of(run.model, _layer(run), part, run.task.pair)
+        if features and run.settings.model.code:
+            pictures |= code_space.draw(
+                run.model, run.settings.model.code, features, run.data.classes, tsne
+            )
     if targets is not None and outputs is not None:
         pictures |= run.task.draw_split(part, targets, outputs)
     baselines = _baselines(run, split, own_data)
@@ -96,6 +108,13 @@ def record(run: Experiment, evaluation: Evaluation) -> None:
         if evaluation.own_data and evaluation.baselines:
             current.baselines[evaluation.split] = evaluation.baselines
     run.pictures.write_evaluation(label, evaluation.pictures, evaluation.step)
+
+
+def _layer(run: Experiment) -> keras.KerasTensor | None:
+    """What says most about an example in a few numbers: the code, or a classifier's features."""
+    if run.settings.model.code:
+        return run.model.get_layer(run.settings.model.code).output
+    return before_last(run.model) if run.settings.model.task == "classification" else None
 
 
 def _baselines(run: Experiment, split: str, own_data: bool) -> results.Scores:

@@ -14,13 +14,16 @@ from src.figures.curves import curves
 from src.figures.examples import overlay, reconstructions, segmentation, worst_mistakes
 from src.figures.files import save_mask, save_png
 from src.figures.scores import class_bars, confusion_matrix
+from src.figures.space import grid, plane
 
 __all__ = [
     "Picture",
     "class_bars",
     "confusion_matrix",
     "curves",
+    "grid",
     "overlay",
+    "plane",
     "reconstructions",
     "save_mask",
     "save_png",

@@ -74,8 +74,8 @@ class Panel(NamedTuple):
 
 
 def line_colours(lines: int) -> list[Colour]:
-    """A colour for each of several lines: those of `PALETTE` that show on paper, repeated."""
-    table = class_colours(len(PALETTE))[1:]
+    """A colour for each of several lines or points: those of the classes that show on paper."""
+    table = class_colours(max(len(PALETTE), 2 * lines + 8))[1:]
     dark = [(int(r), int(g), int(b)) for r, g, b in table if 0.3 * r + 0.6 * g + 0.1 * b < 176]
     return [dark[i % len(dark)] for i in range(lines)]
 

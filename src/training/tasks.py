@@ -107,7 +107,7 @@ class Classify(Task):
     def draw_counts(self) -> Figures:
         """The confusion matrix."""
         counts = np.asarray(self.scores.counts)
-        return _drawn("confusion_matrix", lambda: figures.confusion_matrix(counts, self.classes))
+        return drawn("confusion_matrix", lambda: figures.confusion_matrix(counts, self.classes))
 
     def draw_split(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Figures:
         """The mistakes that the model was surest of."""
@@ -129,7 +129,7 @@ class Classify(Task):
                 total=len(targets),
             )
 
-        return _drawn("worst_mistakes", draw)
+        return drawn("worst_mistakes", draw)
 
 
 class Reconstruct(Task):
@@ -154,7 +154,7 @@ class Reconstruct(Task):
     def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
         """Inputs, reconstructions and errors."""
         inputs = examples.images / np.float32(255)
-        return _drawn("reconstructions", lambda: figures.reconstructions(inputs, outputs))
+        return drawn("reconstructions", lambda: figures.reconstructions(inputs, outputs))
 
     def baselines(
         self, splits: Mapping[str, Examples], split: str, latent: int | None
@@ -192,15 +192,15 @@ class Segment(Task):
                 self.void,
             )
 
-        return _drawn("segmentation", draw)
+        return drawn("segmentation", draw)
 
     def draw_counts(self) -> Figures:
         """The confusion matrix of the pixels, and IoU class by class."""
         counts = np.asarray(self.scores.counts)
         iou = metrics.class_iou(counts)
-        return _drawn(
+        return drawn(
             "confusion_matrix", lambda: figures.confusion_matrix(counts, self.classes, shares=True)
-        ) | _drawn("class_iou", lambda: figures.class_bars(iou, self.classes, "IoU"))
+        ) | drawn("class_iou", lambda: figures.class_bars(iou, self.classes, "IoU"))
 
     def by_class(self) -> dict[str, dict[str, float | None]]:
         """IoU of each class."""
@@ -209,7 +209,7 @@ class Segment(Task):
         return {"class_iou": {name: None if math.isnan(v) else v for name, v in named}}
 
 
-def _drawn(name: str, draw: Callable[[], figures.Picture]) -> Figures:
+def drawn(name: str, draw: Callable[[], figures.Picture]) -> Figures:
     """A figure by its name, or none and a line in the log: no figure is worth a run."""
     try:
         return {name: draw()}

@@ -22,6 +22,7 @@ class Autoencoder(Model):
     task: ClassVar[TaskName] = "reconstruction"
     multiple: ClassVar[int] = 4  # It halves them twice.
     small_maps: ClassVar[bool] = True
+    code: ClassVar[str | None] = "code"
 
     name: Literal["autoencoder"]
     latent: Annotated[int, Field(ge=1, le=4096)] = 20
