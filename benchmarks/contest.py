@@ -20,8 +20,9 @@ import hydra
 import numpy as np
 from omegaconf import OmegaConf
 
-from src import cli, config
+from src import config
 from src.data import sources
+from src.words import CONFIGS
 
 ROOT = Path(__file__).resolve().parent.parent
 Measurement = dict[str, Any]
@@ -29,7 +30,7 @@ Measurement = dict[str, Any]
 
 def composed(*words: str) -> config.Train:
     """The configuration that `python -m src.train` would have with these words."""
-    with hydra.initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         composition = hydra.compose("train", [*words])
     values = cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
     del values["resume"], values["force"]

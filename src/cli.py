@@ -1,88 +1,45 @@
 """What the command lines share: Hydra composes, mistakes are answered in one line.
 
-Exit statuses: 0 done; 2 something was expected that was not received; 75 stopped by SIGINT or
-SIGTERM with its state saved, to go on with `resume=`; 130 ended at once by Ctrl-C.
+Exit statuses: 0 done; 2 something was expected that was not received; 75 stopped by SIGINT, SIGTERM
+or SIGHUP with its state saved, to go on with `resume=`; 130 ended at once.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
-import re
 import sys
-import tempfile
+import tomllib
 from collections.abc import Callable, Mapping
-from io import TextIOWrapper
-from pathlib import Path
 from typing import Any, cast
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
-from src import machine
+from src import config, manual, multirun, quiet, signals, words
+from src.config.keys import keys
+from src.config.section import Section
 from src.errors import UserError
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MISTAKE = 2
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: try again later.
-INTERRUPTED = 130
+_LONGEST_LINE = 600
+
+Main = Callable[[dict[str, Any], list[str]], int]
 
 
-class _Stopped(BaseException):
-    """Ends the other jobs of a multirun, which Hydra would go on with after an `Exception`."""
-
-
-def run(config_name: str, main: Callable[[dict[str, Any], list[str]], int]) -> None:
+def run(config_name: str, main: Main, *sections: type[Section]) -> None:
     """Composes the configuration that the command line asks for, and ends with `main`'s status.
 
     Args:
         config_name: primary configuration in `configs/`.
         main: takes the composed values as plain dictionaries and the words of the command line
-            that changed them, once for each job of a multirun, and returns an exit status.
+            that changed them, and returns an exit status.
+        sections: the schema of the values.
     """
-    # Hydra then raises what it would otherwise print over several lines.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    sys.argv[1:] = [_quoted(word) for word in sys.argv[1:]]
-    status = 0
-    composed = False
-
-    def job(composition: DictConfig) -> None:
-        nonlocal status, composed
-        composed = True
-        settings = HydraConfig.get()
-        try:
-            values = cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
-            if settings.mode == RunMode.MULTIRUN:
-                machine.keep_threads()
-                if values.get("run_dir"):
-                    values["run_dir"] = str(Path(str(values["run_dir"])) / str(settings.job.num))
-            status = main(values, list(settings.overrides.task)) or status
-        except (UserError, OmegaConfBaseException) as error:
-            status = _refuse(_one_line(error))
-        if status == STOPPED:
-            raise _Stopped
-
-    try:
-        # Hydra wants a folder for a multirun, before any of its jobs is known to be right.
-        with tempfile.TemporaryDirectory() as scratch:
-            OmegaConf.register_new_resolver("scratch", lambda: scratch)
-            hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
-    except _Stopped:
-        status = STOPPED
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-    except Exception as error:
-        # Before the first job there is nothing but the user's words to be wrong.
-        if composed:
-            raise
-        status = _refuse(_one_line(error))
-    sys.exit(status)
+    # A run has its log; what the other commands print is what they were asked for.
+    _end(lambda: _status(config_name, main, sections), told=config_name != "train")
 
 
 def run_words(main: Callable[[list[str]], int]) -> None:
@@ -91,20 +48,83 @@ def run_words(main: Callable[[list[str]], int]) -> None:
     Args:
         main: takes the words and returns an exit status.
     """
-    # A terminal may know fewer letters than the names of folders have.
-    cast("TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
+    _end(lambda: main(sys.argv[1:]), told=True)
+
+
+def _end(work: Callable[[], int], told: bool) -> None:
+    """Ends the process with the status of what it does; mistakes are one line.
+
+    Args:
+        work: returns the status.
+        told: whether what it prints is what it was asked for, so that a full disk is a mistake.
+    """
+    quiet.forgive_streams()
     try:
-        status = main(sys.argv[1:])
-        sys.stdout.flush()
+        with signals.heeded():
+            status = work()
+        if status == 0 and told and (reason := quiet.lost_output()):
+            status = refuse(f"expected room for standard output; received {reason}")
+    except signals.Asked:
+        status = signals.ENDED_AT_ONCE
     except UserError as error:
-        status = _refuse(_one_line(error))
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever reads has seen enough; Python would try once more as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        status = refuse(str(error))
     sys.exit(status)
+
+
+def _status(config_name: str, main: Main, sections: tuple[type[Section], ...]) -> int:
+    known = keys(*sections)
+    said = words.read(sys.argv[1:], config_name, known)
+    if said.version:
+        print(_version())
+        return 0
+    if said.multirun and not said.help and not said.show:
+        jobs = list(words.jobs(said.settings))
+        # All of them before the first begins, which may take hours.
+        wrong = [line for _, job in jobs if (line := _mistake(config_name, job, sections[0]))]
+        return max(map(refuse, wrong)) if wrong else multirun.run(config_name, jobs)
+    values = _composed(config_name, said.settings)
+    if said.help:
+        about = inspect.cleandoc(main.__globals__["__doc__"])
+        print(manual.page(config_name, about, values, known, said.topics))
+        return 0
+    if said.show:
+        print(OmegaConf.to_yaml(values), end="")
+        return 0
+    return main(values, said.settings)
+
+
+def _composed(config_name: str, settings: list[str]) -> dict[str, Any]:
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(words.CONFIGS)):
+            composition = compose(config_name, settings)
+        return cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
+    # There is nothing but the user's words to be wrong.
+    except Exception as error:
+        text = str(error)
+        if text.startswith("Could not override '"):
+            key = text.split("'")[1]
+            raise UserError(f"expected a known key; received {key}") from error
+        reason = text.split("full_key:")[0]
+        raise UserError(
+            f"expected words that compose; received {' '.join(settings)} ({reason})"
+        ) from error
+
+
+def _mistake(config_name: str, settings: list[str], section: type[Section]) -> str | None:
+    """What is wrong with a job's settings, as far as they tell by themselves."""
+    try:
+        values = _composed(config_name, settings)
+        # A run that goes on has settings of its own.
+        if values.get("resume") is None:
+            config.parse(section, {k: v for k, v in values.items() if k in section.model_fields})
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _version() -> str:
+    project = tomllib.loads((words.CONFIGS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    return f"{project['project']['name']} {project['project']['version']}"
 
 
 def report(what: str, metrics: Mapping[str, float | None]) -> str:
@@ -115,37 +135,11 @@ def report(what: str, metrics: Mapping[str, float | None]) -> str:
     )
 
 
-def _quoted(word: str) -> str:
-    """Quotes a value that Hydra's grammar does not take as it is, such as a path with a space."""
-    try:
-        OverridesParser.create().parse_override(word)
-    except HydraException:
-        key, _, value = word.partition("=")
-        if value and re.fullmatch(r"[+~]*[A-Za-z_][\w./@]*", key):
-            # A backslash is one but in front of a quote, the last one included.
-            escaped = re.sub(
-                r"(\\*)('|$)", lambda end: end[1] * 2 + end[2].replace("'", r"\'"), value
-            )
-            return f"{key}='{escaped}'"
-    return word
-
-
-def _refuse(line: str) -> int:
+def refuse(text: str) -> int:
+    """Prints a mistake on one line, of a sensible length; returns the exit status."""
+    line = " ".join(text.split())
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
     print(f"error: {line}", file=sys.stderr)
     return MISTAKE
-
-
-def _one_line(error: Exception) -> str:
-    match error:
-        case MissingConfigException() if error.options:
-            group, _, choice = str(error.missing_cfg_file).rpartition("/")
-            return f"{group}: expected one of {', '.join(error.options)}; received {choice!r}"
-        case OverrideParseException():
-            return f"expected words of the form key=value; received {error.override!r}"
-    text = " ".join(str(error).split())
-    if unknown := re.match(r"Could not override '(.+?)'", text):
-        return f"expected a known key; received {unknown[1]}"
-    if isinstance(error, UserError):
-        return text
-    words = " ".join(sys.argv[1:])
-    return f"expected words that compose; received {words} ({text.split(' full_key:')[0]})"

@@ -9,9 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if not __package__:  # python src/describe.py
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from src import cli, config, quiet
 from src.errors import UserError
@@ -29,11 +34,11 @@ _HEADINGS = (
 def main(values: dict[str, Any], words: list[str]) -> int:
     """Describes the model that `values` name; returns an exit status."""
     del words
-    size, as_json = values.pop("input"), values.pop("json")
-    if not isinstance(as_json, bool):
-        raise UserError(f"json: expected true or false; received {as_json!r}")
+    asked = config.parse(config.Describe, {name: values.pop(name) for name in ("input", "json")})
     settings = config.parse(config.Train, values)
-    height, width, channels = settings.data.image_shape if size is None else _shape(size)
+    height, width, channels = (
+        settings.data.image_shape if asked.input is None else _shape(asked.input)
+    )
     if height is None or width is None:
         raise UserError(
             f"expected input=HxWxC for data={settings.data.name}, whose pictures have a size of "
@@ -49,7 +54,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     except ValueError as error:
         raise UserError(f"model={settings.model.name} on input={_times(shape)}: {error}") from error
     totals = {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}
-    if as_json:
+    if asked.as_json:
         layers = [dataclasses.asdict(row) for row in rows]
         described = {"model": settings.model.name, "input": shape, "layers": layers}
         print(json.dumps(described | {"total": totals}, indent=2))
@@ -59,10 +64,10 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     return 0
 
 
-def _shape(size: Any) -> tuple[int, int, int]:
-    if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){2}", str(size)):
+def _shape(size: str) -> tuple[int, int, int]:
+    if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){2}", size):
         raise UserError(f"input: expected HxWxC, such as 32x32x1; received {size!r}")
-    height, width, channels = map(int, str(size).split("x"))
+    height, width, channels = map(int, size.split("x"))
     return height, width, channels
 
 
@@ -99,4 +104,4 @@ def _times(sizes: Iterable[float] | None) -> str:
 
 
 if __name__ == "__main__":
-    cli.run("describe", main)
+    cli.run("describe", main, config.Train, config.Describe)

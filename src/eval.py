@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
+
+if not __package__:  # python src/eval.py
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from src import cli, config, machine, quiet, runs
 from src.data import sources
@@ -38,4 +42,4 @@ def main(values: dict[str, Any], words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    cli.run("eval", main)
+    cli.run("eval", main, config.Eval)

@@ -25,16 +25,6 @@ def share_threads(settings: config.Train) -> None:
             os.environ.setdefault(name, str(number))
 
 
-def keep_threads() -> None:
-    """Leaves every operation all threads, whatever `share_threads` is asked for later.
-
-    The jobs of a multirun share one TensorFlow, and its threads have to suit the largest model.
-    """
-    for name in _THREADS:
-        # TensorFlow takes 0 for its own choice.
-        os.environ.setdefault(name, "0")
-
-
 def resolved(settings: config.Train) -> config.Train:
     """Writes out what was left to the machine.
 

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+if not __package__:  # python src/predict.py
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
 from src import cli, config, files, quiet, runs
 from src.data import images
 from src.data.reading import shown
@@ -160,4 +163,4 @@ def _tell(line: str) -> None:
 
 
 if __name__ == "__main__":
-    cli.run("predict", main)
+    cli.run("predict", main, config.Predict)

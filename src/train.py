@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import cli, config, files, machine, quiet, resume, runs
+if not __package__:  # python src/train.py
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from src import cli, config, files, machine, quiet, resume, runs, signals
 from src.data import sources
 from src.errors import UserError
 
@@ -110,26 +114,31 @@ def _train(
     from src.experiment import evaluation, training
     from src.training.output import log, log_to
 
-    with runs.writing(folder):
-        files.write(folder / runs.CONFIG, config.dump(settings))
-        log_to(folder / "train.log")
-        if data.notice:
-            log.warning(data.notice)
-        for damage in damages:
-            log.warning("passing over and setting aside the checkpoint %s", damage)
-        log.info("%s on %s (%s), in %s", settings.model.name, data.name, data.source, folder)
-        if checkpoint:
-            log.info("going on from step %d", checkpoint.step)
-        run = experiment.Experiment(settings, folder, data)
-        if not training.train(run, checkpoint):
-            log.info("stopped and saved; python -m src.train resume=%s goes on", folder)
-            return cli.STOPPED
-        for split in ("val", "test"):
-            found = evaluation.evaluate(run, "best", split)
-            log.info("%s", cli.report(f"best, {split}", found.scores))
-            evaluation.record(run, found)
+    try:
+        with runs.writing(folder):
+            files.write(folder / runs.CONFIG, config.dump(settings))
+            log_to(folder / "train.log")
+            if data.notice:
+                log.warning(data.notice)
+            for damage in damages:
+                log.warning("passing over and setting aside the checkpoint %s", damage)
+            log.info("%s on %s (%s), in %s", settings.model.name, data.name, data.source, folder)
+            if checkpoint:
+                log.info("going on from step %d", checkpoint.step)
+            run = experiment.Experiment(settings, folder, data)
+            if not training.train(run, checkpoint):
+                log.info("stopped and saved; python -m src.train resume=%s goes on", folder)
+                return cli.STOPPED
+            for split in ("val", "test"):
+                found = evaluation.evaluate(run, "best", split)
+                log.info("%s", cli.report(f"best, {split}", found.scores))
+                evaluation.record(run, found)
+    except signals.Asked:
+        # Before the first step or after the last: nothing is lost, and `resume=` goes on.
+        log.info("stopped; python -m src.train resume=%s goes on", folder)
+        return cli.STOPPED
     return 0
 
 
 if __name__ == "__main__":
-    cli.run("train", main)
+    cli.run("train", main, config.Train, config.Resume)

@@ -17,8 +17,8 @@ TRAIN = [
     ("optimizer=lion", "optimizer: expected one of adam, sgd; received 'lion'"),
     ("model", "expected words of the form key=value; received 'model'"),
     ("=3", "expected words that compose; received =3"),
-    ("trainer.epoch=3", "expected a known key; received trainer.epoch"),
-    ("+trainer.epoch=3", "expected a known key; received trainer.epoch=3"),
+    ("trainer.epoch=3", r"expected a known key; received trainer.epoch \(trainer.epochs\?\)"),
+    ("+trainer.epoch=3", "a known key; received trainer.epoch .trainer.epochs.."),
     ("epochs=3", "expected a known key; received epochs"),
     ("model.c3=sparse", "expected a known key; received model.c3"),
     ("trainer.epochs=0", "trainer.epochs: .*1; received 0"),
@@ -37,7 +37,7 @@ TRAIN = [
     ("trainer.shards=0", "trainer.shards: .*1; received 0"),
     ("model=lenet5 trainer.shards=3", "trainer.shards to divide trainer.batch_size=100; .*=3"),
     ("model=fcn trainer.shards=2", "trainer.shards=1 for model=fcn, .*received trainer.shards=2"),
-    ("trainer=null", "expected words that compose; received trainer=null"),
+    ("trainer=null", "trainer: expected one of default; received 'null'"),
     ("seed=-1", "seed: .*0; received -1"),
     ("seed=4294967296", "seed: .*4294967296; received 4294967296"),
     ("optimizer.learning_rate=nan", "optimizer.learning_rate: expected a finite number; .*nan"),
@@ -126,6 +126,35 @@ TRAIN = [
     ("-m trainer.epochs=0,-1", "trainer.epochs: .*; received 0"),
     ("experiment=secret", "experiment: expected one of .*; received 'secret'"),
 ]
+# What Hydra would do besides composing: import, unpickle, make folders.
+TRAIN += [
+    ("hydra.run.dir=x", "none of Hydra's own keys .*; received hydra.run.dir="),
+    ("+hydra.callbacks.a._target_=numpy.load", "received hydra.callbacks.a._target_="),
+    ("hydra.output_subdir=x", "received hydra.output_subdir="),
+    ("hydra.searchpath=[theirs]", "received hydra.searchpath="),
+    ("hydra/job_logging=default", "received hydra/job_logging="),
+    ("-m hydra/launcher=theirs", "hydra/launcher=basic; received hydra/launcher="),
+    ("hydra.mode=MULTIRUN", "received hydra.mode="),
+    ("--config-dir=theirs", "expected key=value, -m, .*; received --config-dir=theirs"),
+    ("--config-path=/tmp", "received --config-path=/tmp"),
+    ("--config-name=eval", "received --config-name=eval"),
+    ("--experimental-rerun x.pickle", "received --experimental-rerun"),
+    ("--epochs 3", r"received --epochs \(trainer.epochs\?\)"),
+    ("-p x", "received -p"),
+    ("--cfg hydra", "expected --cfg job; received --cfg hydra"),
+    ("experiment=../../theirs", "experiment: expected one of .*; received '../../theirs'"),
+    ("-m model=lenet5,/tmp/theirs", "model: expected one of .*; received '/tmp/theirs'"),
+    ("+theirs@hydra=x", "expected a known key; received theirs@hydra"),
+    ("model@hydra=fcn", "expected a known key; received model@hydra"),
+    ("~force", "expected words of the form key=value; received '~force'"),
+    ("~seed=0", "expected key=value, which takes nothing away; received ~seed=0"),
+    ("model=lenet", r"received 'lenet' \(lenet5\?\)"),
+    ("seed=0,1", "seed: expected one value, or -m to run each; received 0,1"),
+    (f"trainer.epochs={'9' * 5000}", "trainer.epochs: expected .*; received '999"),
+    (f"trainer.epochs={'[' * 5000}", r"trainer.epochs: expected .*; received '\[\["),
+    ("run_dir=" + "x" * 30_000, "words of at most 20,000 characters; .*xx"),
+    ("trainer.epochs", "expected words of the form key=value; received 'trainer.epochs'"),
+]
 EVAL = [
     ("run=nowhere", "expected a run's folder, with its config.yaml; received run=nowhere"),
     ("run=src", "expected a run's folder, with its config.yaml; received run=src"),
@@ -188,13 +217,13 @@ def run_and_pictures(folder):
 @pytest.mark.parametrize(
     ("module", "words", "named"),
     [("src.train", *case) for case in TRAIN] + [("src.eval", *case) for case in EVAL],
-    ids=lambda value: value if isinstance(value, str) else None,
+    ids=lambda value: value[:60] if isinstance(value, str) else None,
 )
 def test_a_mistake_is_answered_in_one_line(module, words, named, folder):
     before = sorted(folder.rglob("*"))
     ended = run(module, words.split(), folder)
     assert ended.returncode == 2, ended.stderr
-    jobs = 2 if "-m" in words else 1
+    jobs = 2 if "0,-1" in words else 1
     assert re.fullmatch(rf"(error: [^\n]+\n){{{jobs}}}", ended.stderr), ended.stderr
     assert re.search(named, ended.stderr), ended.stderr
     assert ended.stdout == ""
@@ -206,6 +235,56 @@ def test_a_mistake_in_predicting_is_answered_before_anything_is_written(
     words, named, run_and_pictures
 ):
     test_a_mistake_is_answered_in_one_line("src.predict", words, named, run_and_pictures)
+
+
+def test_the_jobs_of_a_multirun_are_checked_before_the_first_begins(folder):
+    ended = run("src.train", ["seed=0,-1", "-m", "run_dir=new"], folder)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "error: seed: expected greater than or equal to 0; received -1\n"
+    assert not (folder / "new").exists()
+
+
+def test_a_mistake_is_one_line_whatever_its_words_hold(folder):
+    ended = run("src.predict", ["input=a\nb\x1b[2J"], folder)
+    assert ended.stderr.count("\n") == 1
+    assert "\x1b" not in ended.stderr
+    ended = run("src.train", ["data.dir=" + "x" * 10_000, "data=mnist"], folder)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert len(ended.stderr) < 700
+
+
+def test_what_the_user_wrote_is_what_is_meant(run_and_pictures):
+    folder = run_and_pictures
+    for name in ("2024_01_31", "1e-3", "1.10", "a,b.png", "it's", "0x1f"):
+        ended = run("src.predict", [f"input={name}"], folder)
+        assert f"received input={name} " in ended.stderr, ended.stderr
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_explains_each_key_in_the_words_of_the_schema(flag, folder):
+    out = run("src.train", [flag], folder).stdout
+    assert "trainer.batch_size=100          training examples a step\n" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    out = run("src.train", [flag, "trainer", "model=lenet5"], folder).stdout
+    assert "trainer.epochs=25\n    passes over the training set, rounded down" in out
+    ended = run("src.train", [flag, "nothing"], folder)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+
+
+def test_a_command_tells_its_configuration_and_its_version(folder):
+    assert (
+        "batch_size: 7\n"
+        in run("src.train", ["--cfg", "job", "trainer.batch_size=7"], folder).stdout
+    )
+    assert re.fullmatch(r"\w+ \d+\.\d+\.\d+\n", run("src.eval", ["--version"], folder).stdout)
+
+
+def test_a_command_may_be_called_by_its_file(folder):
+    command = [sys.executable, ROOT / "src" / "train.py", "seed=-1"]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert ended.stderr == "error: seed: expected greater than or equal to 0; received -1\n"
+    ended = subprocess.run([sys.executable, "-m", "src"], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("module", ["src.train", "src.eval", "src.predict"])

@@ -11,7 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from src import cli, compare, comparison, config
+from src import compare, comparison, config
+from src.words import CONFIGS
 from tests.commands import ROOT, run
 
 
@@ -23,7 +24,7 @@ def made(tmp_path, monkeypatch):
     def make(name, words="model=lenet5", accuracy=0.5, val=(0.1, 0.4), test=True, digest="a" * 64):
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        with hydra.initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+        with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
             values = OmegaConf.to_container(hydra.compose("train", words.split()))
         del values["resume"], values["force"]
         (folder / "config.yaml").write_text(config.dump(config.parse(config.Train, values)))

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from omegaconf import OmegaConf
 
-from src import cli, config, describe
+from src import config, describe
 from src.errors import UserError
 from src.models import layer_table
 from src.models.build import build
@@ -19,6 +19,7 @@ from src.models.layers import (
     MaxPoolWithArgmax2D,
     MaxUnpool2D,
 )
+from src.words import CONFIGS
 from tests.commands import run
 
 DIGIT = (28, 28, 1)
@@ -190,7 +191,7 @@ def test_the_command_prints_the_papers_numbers(tmp_path):
 
 def main(words):
     """Runs the command's `main` in this process."""
-    with hydra.initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         composed = hydra.compose("describe", words.split())
     return describe.main(OmegaConf.to_container(composed), words.split())
 

@@ -11,10 +11,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = """
 src.errors
 src.files
-src.quiet
+src.quiet  src.signals
 src.figures.*
 src.config.*  src.runs
-src.results  src.epochs
+src.results  src.epochs  src.words
+src.manual  src.multirun
 src.machine  src.resume  src.data.dataset  src.data.options  src.data.metadata
 src.data.splits  src.data.augment  src.data.reading
 src.data.tfds_info  src.data.tfrecords  src.data.images
@@ -45,7 +46,7 @@ src.training.history  src.training.curves
 src.training.callbacks  src.training.saver  src.training.warm_start
 src.experiment.*  src.cli
 src.prediction  src.comparison
-src.train  src.eval  src.describe  src.predict  src.compare
+src.train  src.eval  src.describe  src.predict  src.compare  src.__main__
 """
 ORDER = {
     name.removesuffix(".*"): floor

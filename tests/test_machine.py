@@ -45,10 +45,10 @@ def test_a_precision_that_is_asked_for_is_kept():
     assert machine.resolved(settings("model=lenet5")).trainer.precision in ("float32", "bfloat16")
 
 
-def threads(words, before="pass", **environment):
+def threads(words, **environment):
     """The threads within and between operations of TensorFlow as a run would have them."""
     code = (
-        f"import os; from tests.test_machine import *; {before};"
+        f"import os; from tests.test_machine import *;"
         f"machine.share_threads(settings({words!r}));"
         "print([os.environ.get(f'TF_NUM_{k}OP_THREADS') for k in ('INTRA', 'INTER')])"
     )
@@ -67,10 +67,6 @@ def test_each_shard_has_processors_of_its_own():
     each = max(1, PROCESSORS // 4)
     assert threads("model=lenet5 trainer.shards=4") == f"['{each}', '4']"
     assert threads("model=lenet_mnist") == "[None, None]"
-
-
-def test_the_jobs_of_a_multirun_share_all_threads():
-    assert threads("model=lenet5", before="machine.keep_threads()") == "['0', '0']"
 
 
 def test_threads_that_the_user_has_set_stay():

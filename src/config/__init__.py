@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from src import files
-from src.config.commands import AnyModel, ConfigError, Eval, Predict, Resume, Train
+from src.config.commands import AnyModel, ConfigError, Describe, Eval, Predict, Resume, Train
 from src.config.data import Data, PictureData
 from src.config.datasets.mask_folder import MaskFolder
 from src.config.datasets.mnist import TfdsData
@@ -35,6 +35,7 @@ __all__ = [
     "BundledDigits",
     "ConfigError",
     "Data",
+    "Describe",
     "Eval",
     "Fcn",
     "LeNet5",

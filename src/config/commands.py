@@ -118,6 +118,18 @@ class Resume(Section):
     force: bool = False
 
 
+class Describe(Section):
+    """How a model is described.
+
+    Attributes:
+        input: height x width x channels of a picture, such as 500x375x3; if null, the data's.
+        as_json: whether to print JSON.
+    """
+
+    input: Text | None = None
+    as_json: Annotated[bool, Field(alias="json")] = False
+
+
 class Eval(Section):
     """Which run, which of its checkpoints, and on what it is evaluated.
 

@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import keras
 import numpy as np
 
-from src import runs
+from src import runs, signals
 from src.errors import UserError
 from src.training.checkpoints import Checkpoint, Checkpoints, State
 from src.training.output import log
@@ -158,17 +156,11 @@ class Saver(keras.callbacks.Callback):
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:
-        """Within the block the first SIGINT or SIGTERM stops after the step, the second at once."""
+        """Within the block the first signal stops after the step, a second one at once."""
 
-        def stop(number: int, frame: FrameType | None) -> None:
-            if self.stopping:
-                raise KeyboardInterrupt
+        def stop() -> None:
             self.stopping = True
+            log.info("saving after this step; again to stop now")
 
-        signals = (signal.SIGINT, signal.SIGTERM)
-        previous = {number: signal.signal(number, stop) for number in signals}
-        try:
+        with signals.deferred(stop):
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)

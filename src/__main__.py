@@ -1,0 +1,9 @@
+"""Says which commands there are: `python -m src`."""
+
+import sys
+
+_COMMANDS = "python -m src.train, .eval, .predict, .describe or .compare (--help explains each)"
+
+if __name__ == "__main__":
+    print(f"error: expected {_COMMANDS}; received none", file=sys.stderr)
+    sys.exit(2)
