@@ -214,6 +214,21 @@ def test_a_name_that_is_no_text_is_learned_and_told_escaped(sample, tmp_path):
     assert r"/data/train/caf\xe9.png: expected a mask" in err
 
 
+def test_folders_whose_names_are_no_text_hold_runs_and_predictions(sample, tmp_path):
+    folder, output = (os.fsdecode(name + b"\xe9") for name in (b"run", b"masks"))
+    words = f"model=fcn model.filters=2 data=mask_folder data.dir={sample} data.classes=3"
+    words += f" trainer.batch_size=2 trainer.epochs=1 run_dir={folder}"
+    for module, more in (
+        ("train", words),
+        ("train", f"resume={folder} trainer.epochs=2"),
+        ("eval", f"run={folder} split=val"),
+        ("predict", f"run={folder} input={sample}/test output={output}"),
+    ):
+        run(f"src.{module}", more, tmp_path, errors="replace")
+    assert read(tmp_path / folder / "results.json")["steps"] == 6
+    assert (tmp_path / output / "03-overlay.png").is_file()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_folder_that_may_not_be_entered_is_told(sample, tmp_path):
     shutil.copytree(sample, tmp_path / "data")

@@ -100,7 +100,7 @@ def _places(path: Path, descriptor: int) -> np.ndarray:
 def _check(path: Path, lengths: np.ndarray) -> None:
     tf = quiet.tensorflow()
     batches = (
-        tf.data.TFRecordDataset(str(path), buffer_size=1 << 20)
+        tf.data.TFRecordDataset(os.fsencode(path), buffer_size=1 << 20)
         .batch(1000)
         .map(tf.strings.length)
         .with_options(untuned())

@@ -7,6 +7,7 @@ again and written again.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +81,7 @@ def rewind_events(folder: Path, step: int) -> None:
         name = f"events.out.{_EVENTS}.{int(time.time()) - 1}.rewound"
         # It does not read this one: a kill in here must not show it everything twice.
         aside = part / _ASIDE
-        with tf.io.TFRecordWriter(str(aside)) as writer:
+        with tf.io.TFRecordWriter(os.fsencode(aside)) as writer:
             for record in kept:
                 writer.write(record)
         files.flush(aside)
@@ -101,7 +102,7 @@ def _rewind_evaluations(part: Path, step: int) -> None:
 
 def _whole_records(path: Path) -> Iterator[bytes]:
     try:
-        for record in tf.data.TFRecordDataset(str(path)):
+        for record in tf.data.TFRecordDataset(os.fsencode(path)):
             yield record.numpy()
     except tf.errors.OpError:
         # Killed while it was writing: the last record is a part.

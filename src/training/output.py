@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def events_writer(folder: Path, suffix: str = ".v2") -> tf.summary.SummaryWriter
     # Without further parents: a run whose folder was removed does not come back as a part.
     folder.parent.mkdir(exist_ok=True)
     with writing_events():
-        return tf.summary.create_file_writer(str(folder), filename_suffix=suffix)
+        return tf.summary.create_file_writer(os.fsencode(folder), filename_suffix=suffix)
 
 
 class PictureWriter:
