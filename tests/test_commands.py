@@ -161,10 +161,10 @@ def test_pictures_of_any_size_and_mode_are_predicted_from_the_runs_folder_alone(
             table = list(csv.DictReader(file))
         assert [row["file"] for row in table] == list(sizes)
         for row in table:
-            odds = {label: float(row[label]) for label in "0123456789"}
-            assert sum(odds.values()) == pytest.approx(1, abs=1e-5)
-            assert row["label"] == max(odds, key=odds.__getitem__)
-            assert float(row["confidence"]) == max(odds.values())
+            probabilities = {label: float(row[label]) for label in "0123456789"}
+            assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+            assert row["label"] == max(probabilities, key=probabilities.__getitem__)
+            assert float(row["confidence"]) == max(probabilities.values())
     _, err = run("src.predict", words, tmp_path, status=2)
     assert "new or empty folder, or overwrite=true" in err
 
