@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from src.models.layers import MaxPoolWithArgmax2D, MaxUnpool2D
+from src.layers.pooling import MaxPoolWithArgmax2D, MaxUnpool2D
 
 SHAPE = (128, 28, 28, 32)
 STEPS = 10

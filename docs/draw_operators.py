@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.models import reference
+from src.arithmetic import reference
 
 FOLDER = Path(__file__).parent / "figures"
 WINDOW_COLOURS = np.array([["#cfe2f3", "#fce5cd"], ["#d9ead3", "#ead1dc"]])

@@ -11,14 +11,14 @@ from omegaconf import OmegaConf
 
 from src import config, describe
 from src.errors import UserError
-from src.models import layer_table
-from src.models.build import build
-from src.models.layers import (
+from src.layers.pooling import (
     AverageUnpool2D,
     DepthwiseConv2DTranspose,
     MaxPoolWithArgmax2D,
     MaxUnpool2D,
 )
+from src.models import layer_table
+from src.models.build import build
 from src.words import CONFIGS
 from tests.commands import run
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from src.models import reference
-from src.models.initializers import Bilinear
-from src.models.layers import DepthwiseConv2DTranspose
+from src.arithmetic import reference
+from src.layers.initializers import Bilinear
+from src.layers.pooling import DepthwiseConv2DTranspose
 
 FACTORS = [2, 3, 4, 5, 8, 16]
 RNG = np.random.default_rng(0)

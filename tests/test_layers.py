@@ -9,14 +9,15 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from src.models import reference, windows
-from src.models.layers import (
+from src.arithmetic import reference
+from src.kernels import windows
+from src.kernels.depth_to_space import PolyphaseConv2DTranspose
+from src.layers.pooling import (
     AverageUnpool2D,
     DepthwiseConv2DTranspose,
     MaxPoolWithArgmax2D,
     MaxUnpool2D,
 )
-from src.models.polyphase import PolyphaseConv2DTranspose
 
 VECTORS = Path(__file__).parent / "vectors" / "pytorch_pooling.npz"
 RNG = np.random.default_rng(0)

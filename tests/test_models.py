@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from src import config
+from src.layers.bitmaps import codes
 from src.models.autoencoder import build_autoencoder, silu
-from src.models.bitmaps import codes
 from src.models.lenet import EuclideanRbf, SparseConv2D, WholeConv2D, build_lenet5, scaled_tanh
 from src.models.lenet_mnist import build_lenet_mnist
 

@@ -7,14 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from docs import draw_operators
-from src.models import costs, reference
-from src.models.arithmetic import (
+from src.arithmetic import costs, reference
+from src.arithmetic.sizes import (
     C3_TABLE,
     conv_padding,
     conv_transpose_crop,
     conv_transpose_output_size,
 )
-from src.models.initializers import Bilinear
+from src.layers.initializers import Bilinear
 
 PAGE = Path(draw_operators.__file__).parent / "operators.md"
 TEXT = " ".join(PAGE.read_text(encoding="utf-8").split())

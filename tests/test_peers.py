@@ -20,10 +20,10 @@ ON_JAX = """
 import sys
 import jax, keras, numpy as np
 from keras import ops
-from src.models import reference
-from src.models.initializers import Bilinear
-from src.models.layers import AverageUnpool2D, DepthwiseConv2DTranspose
-from src.models.layers import MaxPoolWithArgmax2D, MaxUnpool2D
+from src.arithmetic import reference
+from src.layers.initializers import Bilinear
+from src.layers.pooling import AverageUnpool2D, DepthwiseConv2DTranspose
+from src.layers.pooling import MaxPoolWithArgmax2D, MaxUnpool2D
 
 assert keras.backend.backend() == "jax"
 rng = np.random.default_rng(0)
@@ -92,7 +92,7 @@ def test_transposed_convolution_equals_pytorch():
     """PyTorch pads both ends alike; `output_padding` says how much of the end is kept."""
     import torch
 
-    from src.models import reference
+    from src.arithmetic import reference
 
     rng = np.random.default_rng(0)
     for _ in range(100):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.models import reference
+from src.arithmetic import reference
 
 RNG = np.random.default_rng(0)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.models.polyphase import PolyphaseConv2DTranspose
-from src.models.strided import StridedConv2D, StridedConv2DTranspose, kernel_gradient
+from src.kernels.depth_to_space import PolyphaseConv2DTranspose
+from src.kernels.strided import StridedConv2D, StridedConv2DTranspose, kernel_gradient
 
 PLAIN = {
     StridedConv2D: keras.layers.Conv2D,
@@ -40,7 +40,7 @@ FORMS = [*itertools.product(range(2, 8), (1, 2, 3)), (1, 1), ((3, 6), (2, 3)), (
 @pytest.mark.parametrize(("kernel", "stride"), FORMS)
 def test_values_and_gradients_are_those_of_the_plain_layer(kind, kernel, stride, monkeypatch):
     # In float32, where rounding hides nothing; it is used in bfloat16 only.
-    monkeypatch.setattr("src.models.strided._gains", lambda *_: True)
+    monkeypatch.setattr("src.kernels.strided._gains", lambda *_: True)
     generator = np.random.default_rng(0)
     sides = np.array((2, 4)) * stride
     x = generator.normal(size=(3, *sides, 3)).astype("float32")
@@ -78,7 +78,7 @@ def test_the_gradient_is_used_where_it_is_the_faster_one(dtype, stride, used, ki
         seen.append((kernel_size, strides))
         return kernel_gradient(x, dy, kernel_size, strides)
 
-    monkeypatch.setattr("src.models.strided.kernel_gradient", noted)
+    monkeypatch.setattr("src.kernels.strided.kernel_gradient", noted)
     layer = kind(2, 5, stride, padding="same", dtype=dtype)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(np.ones((1, 4, 4, 1))))

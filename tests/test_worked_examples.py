@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.models import arithmetic, reference
+from src.arithmetic import reference, sizes
 
 # channels first, as the article writes them: [in, height, width] and [out, in, height, width]
 FOUR_CHANNELS = [
@@ -80,10 +80,10 @@ def test_overlapping_ones_add_up():
 
 @pytest.mark.parametrize(("padding", "size"), [("valid", 36), ("same", 32)])
 def test_sixteen_grow_to(padding, size):
-    assert arithmetic.conv_transpose_output_size(16, 6, 2, padding) == size
+    assert sizes.conv_transpose_output_size(16, 6, 2, padding) == size
     layer = keras.layers.Conv2DTranspose(1, 6, 2, padding=padding)
     assert layer(np.ones((1, 16, 16, 1))).shape == (1, size, size, 1)
-    legal = arithmetic.conv_input_sizes(16, 6, 2, padding)
+    legal = sizes.conv_input_sizes(16, 6, 2, padding)
     assert list(legal) == ([36, 37] if padding == "valid" else [31, 32])
 
 

@@ -9,9 +9,9 @@ import keras
 from keras import layers, ops
 
 from src import config
-from src.models.layers import AverageUnpool2D, MaxPoolWithArgmax2D, MaxUnpool2D
-from src.models.polyphase import PolyphaseConv2DTranspose
-from src.models.strided import StridedConv2D, StridedConv2DTranspose
+from src.kernels.depth_to_space import PolyphaseConv2DTranspose
+from src.kernels.strided import StridedConv2D, StridedConv2DTranspose
+from src.layers.pooling import AverageUnpool2D, MaxPoolWithArgmax2D, MaxUnpool2D
 
 # A dense layer on either side of the code, and a smooth activation, each took a tenth off the
 # error of a plain encoder with rectifiers at equal time.

@@ -12,8 +12,8 @@ import keras
 from keras import layers
 
 from src import config
+from src.layers.pooling import MaxPoolWithArgmax2D
 from src.models import vgg16
-from src.models.layers import MaxPoolWithArgmax2D
 
 # Feature maps of each stage of `small`, as multiples of `model.filters`.
 _WIDTHS = (1, 3, 6, 8, 8)

@@ -17,10 +17,10 @@ import keras
 from keras import layers
 
 from src import config
+from src.layers.initializers import Bilinear
+from src.layers.pooling import CropLike2D, MaxUnpool2D
 from src.models import backbones
 from src.models.backbones import Stage
-from src.models.initializers import Bilinear
-from src.models.layers import CropLike2D, MaxUnpool2D
 
 
 def build_fcn(model: config.Fcn, input_shape: config.Shape, classes: int) -> keras.Model:

@@ -16,9 +16,11 @@ from typing import Any
 import keras
 from keras import layers as kl
 
-from src.models import arithmetic, costs, windows
-from src.models.costs import Cost
-from src.models.layers import (
+from src.arithmetic import costs, sizes
+from src.arithmetic.costs import Cost
+from src.arithmetic.receptive_field import FeatureMap, Window
+from src.kernels import windows
+from src.layers.pooling import (
     AverageUnpool2D,
     CropLike2D,
     DepthwiseConv2DTranspose,
@@ -26,7 +28,6 @@ from src.models.layers import (
     MaxUnpool2D,
 )
 from src.models.lenet import EuclideanRbf, SparseConv2D, Subsampling2D
-from src.models.receptive_field import FeatureMap, Window
 from src.models.vgg16 import CaffeScaling
 
 Pair = tuple[int, int]
@@ -147,8 +148,8 @@ def _look(layer: kl.Layer, layout: _Windows, shape: Shape, sources: list[_Seen])
         FeatureMap(window, *(pair[axis] for pair in maps))
         for axis, window in enumerate(layout.axes)
     ]
-    sizes = (ends[0].receptive_field.size, ends[1].receptive_field.size)
-    return _Seen(None if isinstance(layer, kl.Flatten) else (ends[0], ends[1]), sizes)
+    extents = (ends[0].receptive_field.size, ends[1].receptive_field.size)
+    return _Seen(None if isinstance(layer, kl.Flatten) else (ends[0], ends[1]), extents)
 
 
 def _anatomy(layer: kl.Layer, inputs: Shape, outputs: Shape) -> tuple[_Windows, Cost]:
@@ -211,7 +212,7 @@ def _sliding(
 ) -> _Windows:
     """The windows of a convolution or a pooling."""
     axes = (
-        Window((k - 1) * d + 1, s, arithmetic.conv_padding(n, k, s, padding, d)[0])
+        Window((k - 1) * d + 1, s, sizes.conv_padding(n, k, s, padding, d)[0])
         for n, k, s, d in zip(inputs[:2], kernel, stride, dilation, strict=True)
     )
     return _Windows(_pair(kernel), _pair(stride), padding, _two(axes))
@@ -222,7 +223,7 @@ def _stamping(layer: kl.Layer, inputs: Shape, outputs: Shape, dilation: Pair = (
     axes = []
     for axis in (0, 1):
         k, s, d = layer.kernel_size[axis], layer.strides[axis], dilation[axis]
-        crop = arithmetic.conv_transpose_crop(inputs[axis], k, s, layer.padding, outputs[axis], d)
+        crop = sizes.conv_transpose_crop(inputs[axis], k, s, layer.padding, outputs[axis], d)
         axes.append(Window((k - 1) * d + 1, s, crop, transposed=True))
     return _Windows(_pair(layer.kernel_size), _pair(layer.strides), layer.padding, _two(axes))
 

@@ -12,9 +12,9 @@ import numpy as np
 from keras import layers, ops
 
 from src import config
-from src.models import bitmaps
-from src.models.arithmetic import C3_TABLE
-from src.models.phases import kernel_between_phases, phases, pooling_between_phases
+from src.arithmetic.sizes import C3_TABLE
+from src.kernels.space_to_depth import kernel_between_phases, phases, pooling_between_phases
+from src.layers import bitmaps
 
 _AMPLITUDE, _SLOPE = 1.7159, 2 / 3
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from src.models.strided import Pair, StridedConv2DTranspose
+from src.kernels.strided import Pair, StridedConv2DTranspose
 
 
 def kernel_phases(

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from src import config
-from src.models import reference
+from src.arithmetic import reference
+from src.kernels.space_to_depth import kernel_between_phases, phases, pooling_between_phases
 from src.models.lenet import PhasedLeNet5, build_lenet5
-from src.models.phases import kernel_between_phases, phases, pooling_between_phases
 
 
 def divided(maps, stride):

@@ -11,8 +11,8 @@ from typing import Any
 
 from keras import ops
 
-from src.models import indexing, windows
-from src.models.indexing import Size, Tensor
+from src.kernels import indexing, windows
+from src.kernels.indexing import Size, Tensor
 
 # Elements of a window up to which comparing with each of them is faster than a scatter.
 _LARGEST_WINDOW = 64

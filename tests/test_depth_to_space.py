@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from src.models import reference
-from src.models.polyphase import PolyphaseConv2DTranspose
+from src.arithmetic import reference
+from src.kernels.depth_to_space import PolyphaseConv2DTranspose
 
 # Kernels smaller than, as large as and larger than the stride, odd and even.
 AXES = [(kernel, stride, size) for kernel in range(1, 8) for stride in (1, 2, 3) for size in (1, 4)]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.models import arithmetic as a
-from src.models import costs
-from src.models.receptive_field import (
+from src.arithmetic import costs
+from src.arithmetic import sizes as a
+from src.arithmetic.receptive_field import (
     FeatureMap,
     ReceptiveField,
     Window,

@@ -7,10 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from src.models import arithmetic, indexing, pooling
-from src.models.indexing import Tensor
-from src.models.initializers import Bilinear
-from src.models.polyphase import interleaved, kernel_phases
+from src.arithmetic import sizes
+from src.kernels import indexing, pooling
+from src.kernels.depth_to_space import interleaved, kernel_phases
+from src.kernels.indexing import Tensor
+from src.layers.initializers import Bilinear
 
 Shape = tuple[int | None, ...]
 
@@ -55,13 +56,13 @@ class MaxPoolWithArgmax2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, Shape]:
         """Returns the shapes of values and indices, which are the same."""
-        sizes = (
-            None if size is None else arithmetic.conv_output_size(size, *window, self.padding)
+        sides = (
+            None if size is None else sizes.conv_output_size(size, *window, self.padding)
             for size, window in zip(
                 input_shape[1:3], zip(self.pool_size, self.strides, strict=True), strict=True
             )
         )
-        shape = (input_shape[0], *sizes, input_shape[3])
+        shape = (input_shape[0], *sides, input_shape[3])
         return shape, shape
 
     def compute_output_spec(self, x: keras.KerasTensor) -> tuple[Any, Any]:
@@ -144,7 +145,7 @@ class AverageUnpool2D(keras.layers.Layer):
         self, x: keras.KerasTensor, like: keras.KerasTensor | None = None
     ) -> keras.KerasTensor:
         """Returns the symbolic output."""
-        sizes = []
+        sides = []
         for axis, kernel in enumerate(self.pool_size, start=1):
             count = x.shape[axis]
             if like is not None:
@@ -152,8 +153,8 @@ class AverageUnpool2D(keras.layers.Layer):
                 pooling.expect_pooled(size, kernel, count)
             else:
                 size = None if count is None else count * kernel
-            sizes.append(size)
-        return keras.KerasTensor((x.shape[0], *sizes, x.shape[3]), self.compute_dtype)
+            sides.append(size)
+        return keras.KerasTensor((x.shape[0], *sides, x.shape[3]), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Returns what rebuilds the layer."""
@@ -222,11 +223,11 @@ class DepthwiseConv2DTranspose(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
-        sizes = (
-            None if n is None else arithmetic.conv_transpose_output_size(n, k, s, self.padding)
+        sides = (
+            None if n is None else sizes.conv_transpose_output_size(n, k, s, self.padding)
             for n, k, s in zip(input_shape[1:3], self.kernel_size, self.strides, strict=True)
         )
-        return (input_shape[0], *sizes, input_shape[3])
+        return (input_shape[0], *sides, input_shape[3])
 
     def get_config(self) -> dict[str, Any]:
         """Returns what rebuilds the layer."""

@@ -15,8 +15,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from src.models import arithmetic, indexing
-from src.models.indexing import Size, Tensor
+from src.arithmetic import sizes
+from src.kernels import indexing
+from src.kernels.indexing import Size, Tensor
 
 
 class Windows(NamedTuple):
@@ -36,8 +37,8 @@ def along(size: Size, kernel: int, stride: int, padding: str) -> Windows:
         ValueError: no window fits, as far as the size is known.
     """
     if isinstance(size, int):
-        count = arithmetic.conv_output_size(size, kernel, stride, padding)
-        lead = arithmetic.conv_padding(size, kernel, stride, padding)[0]
+        count = sizes.conv_output_size(size, kernel, stride, padding)
+        lead = sizes.conv_padding(size, kernel, stride, padding)[0]
         return Windows(size, kernel, stride, count, lead)
     if padding == "valid":
         return Windows(size, kernel, stride, (size - kernel) // stride + 1, 0)

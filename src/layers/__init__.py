@@ -1,0 +1,1 @@
+"""Layers for networks of one's own, where Keras has none."""
