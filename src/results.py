@@ -112,6 +112,15 @@ class Results(_Part):
         for label in later:
             del self.evaluations[label]
 
+    def of_best(self, step: int | None) -> dict[str, Scores]:
+        """The metrics by split that are of the best checkpoint, when that is the one of a step."""
+        evaluated = {label: entry.step for label, entry in self.evaluations.items()}
+        return {
+            split: scores
+            for split, scores in self.metrics.items()
+            if step is not None and evaluated.get(f"best-{split}") == step
+        }
+
 
 def read(folder: Path) -> Results:
     """A run's results so far; empty ones where none have been written.

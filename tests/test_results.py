@@ -82,6 +82,14 @@ def test_what_is_trained_again_is_evaluated_again():
     assert list(found.evaluations) == ["best-5"]
 
 
+def test_what_another_checkpoint_reached_is_not_the_best_ones():
+    entries = {f"best-{split}": results.Evaluation(step=5, data="x") for split in ("val", "test")}
+    scores = {"val": {"loss": 0.5}, "test": {"loss": 0.6}, "train": {"loss": 0.4}}
+    found = results.Results(evaluations=entries, metrics=scores)
+    assert found.of_best(5) == {"val": {"loss": 0.5}, "test": {"loss": 0.6}}
+    assert found.of_best(10) == found.of_best(None) == {}
+
+
 def test_who_changes_them_at_one_time_undoes_nothing(tmp_path):
     """As a run that ends its training while it is evaluated."""
 

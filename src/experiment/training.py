@@ -178,9 +178,5 @@ def _record(
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         }
-        evaluated = {
-            split: scores
-            for split, scores in current.metrics.items()
-            if (entry := current.evaluations.get(f"best-{split}")) and entry.step == best_step
-        }
-        current.metrics = {"train": {name: best[name] for name in names}, **evaluated}
+        trained = {"train": {name: best[name] for name in names}}
+        current.metrics = trained | current.of_best(best_step)
