@@ -99,7 +99,7 @@ def _measure(words: list[str], folder: str) -> dict[str, float]:
     train = data.splits["train"]
     plan = Plan.of(settings.trainer, len(train))
     steps = ROUNDS * STEPS
-    batches = pipeline.training_batches(train, run.task.pair, plan.batch_size, 0, 0, steps)
+    batches = pipeline.training_batches(train, run.task.preprocess, plan.batch_size, 0, 0, steps)
     contenders = {"epoch": iter(batches), "network": iter(batches.take(1).cache().repeat(steps))}
     run.model.compile(
         optimizers.build(settings.optimizer, plan.steps, plan.steps_per_epoch),

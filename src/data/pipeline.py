@@ -17,13 +17,18 @@ import tensorflow as tf
 from src.data.dataset import DataError, Examples, Split
 from src.data.options import untuned
 
-Pair = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Preprocess = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 _EVALUATION_PIXELS = 2**19
 
 
 def training_batches(
-    split: Examples, pair: Pair, batch_size: int, seed: int, first_step: int, last_step: int
+    split: Examples,
+    preprocess: Preprocess,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    last_step: int,
 ) -> tf.data.Dataset:
     """Shuffled batches for the steps `first_step` to `last_step - 1`, counted over the whole run.
 
@@ -32,8 +37,8 @@ def training_batches(
 
     Args:
         split: the training examples.
-        pair: makes the model's input and target of images `[batch, height, width, channels]` in
-            [0, 1] and of the targets as they are.
+        preprocess: makes the model's input and target of images `[batch, height, width, channels]`
+            in [0, 1] and of the targets as they are.
         batch_size: examples a batch, at most `len(split)`.
         seed: of the order and of the augmentation.
         first_step: step to begin with.
@@ -52,12 +57,12 @@ def training_batches(
             max_index=tf.cast(examples - 1, tf.int64),
         )
         images, targets = read(order, step * batch_size + places)
-        return pair(_scaled(images), targets)
+        return preprocess(_scaled(images), targets)
 
     return _in_order(tf.data.Dataset.range(first_step, last_step), batch)
 
 
-def evaluation_batches(split: Examples, pair: Pair) -> tf.data.Dataset:
+def evaluation_batches(split: Examples, preprocess: Preprocess) -> tf.data.Dataset:
     """Every example once, in order; the last batch may be smaller.
 
     The batch size follows from the size of the pictures alone, so that an evaluation adds up in
@@ -72,18 +77,18 @@ def evaluation_batches(split: Examples, pair: Pair) -> tf.data.Dataset:
     def batch(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         end = tf.minimum((index + 1) * size, len(split))
         images, targets = read(tf.range(index * size, end))
-        return pair(_scaled(images), targets)
+        return preprocess(_scaled(images), targets)
 
     return _in_order(tf.data.Dataset.range(batches), batch)
 
 
-def inputs(examples: Split, pair: Pair) -> tf.Tensor:
+def inputs(examples: Split, preprocess: Preprocess) -> tf.Tensor:
     """The model's input for a few examples, all at once."""
-    return pair(_scaled(tf.constant(examples.images)), tf.constant(examples.targets))[0]
+    return preprocess(_scaled(tf.constant(examples.images)), tf.constant(examples.targets))[0]
 
 
 @contextmanager
-def telling_errors() -> Iterator[None]:
+def reader_errors() -> Iterator[None]:
     """Raises what a reader has raised in a graph, which TensorFlow hands on as pages of text.
 
     Raises:

@@ -106,4 +106,4 @@ class Experiment:
         """The fixed examples that the pictures show, and the same as the model takes them."""
         part = self.data.splits[split]
         examples = part[spread(len(part), self.settings.trainer.pictures)].arrays()
-        return examples, pipeline.inputs(examples, self.task.pair)
+        return examples, pipeline.inputs(examples, self.task.preprocess)

@@ -69,13 +69,13 @@ def evaluate(
     if not run.model.compiled:
         run.model.compile(loss=run.task.loss, metrics=[run.task.scores])
     part = run.data.splits[split]
-    batches = pipeline.evaluation_batches(part, run.task.pair)
+    batches = pipeline.evaluation_batches(part, run.task.preprocess)
     examples, inputs = run.examples(split)
-    with run.model.averaged(), pipeline.telling_errors():
+    with run.model.averaged(), pipeline.reader_errors():
         metrics, targets, outputs = pass_over(run.model, batches, run.task.draws_split)
         pictures, by_class = run.task.draw_counts(), run.task.by_class()
         pictures |= run.task.draw_examples(examples, run.model.predict_on_batch(inputs))
-        features = features_of(run.model, _layer(run), part, run.task.pair)
+        features = features_of(run.model, _layer(run), part, run.task.preprocess)
         if features and run.settings.model.code:
             pictures |= code_space.draw(
                 run.model, run.settings.model.code, features, run.data.classes, tsne

@@ -64,7 +64,7 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
     _record(run, rows, saver.progress.best_step, "running", earlier)
     begun = time.perf_counter()
     redirected = logging_redirect_tqdm([output.log])
-    with redirected, saver.heeding_signals(), pipeline.telling_errors():
+    with redirected, saver.heeding_signals(), pipeline.reader_errors():
         finished = _fit(run, plan, step, saver, watching)
     seconds = round(earlier + time.perf_counter() - begun, 3)
     status: results.Status = "finished" if finished else "interrupted"
@@ -119,7 +119,7 @@ def _fit(
 ) -> bool:
     """Trains stretch by stretch; returns whether the run came to its end."""
     train, val = run.data.splits["train"], run.data.splits["val"]
-    validation = pipeline.evaluation_batches(val, run.task.pair)
+    validation = pipeline.evaluation_batches(val, run.task.preprocess)
     try:
         for first, last in plan.stretches(step):
             if saver.progress.done:
@@ -128,7 +128,7 @@ def _fit(
             length = min(last - first, plan.steps_per_epoch)
             run.model.fit(
                 pipeline.training_batches(
-                    train, run.task.pair, plan.batch_size, run.settings.seed, first, last
+                    train, run.task.preprocess, plan.batch_size, run.settings.seed, first, last
                 ),
                 initial_epoch=epoch,
                 epochs=epoch + (last - first) // length,

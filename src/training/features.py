@@ -34,7 +34,10 @@ class Features:
 
 
 def features_of(
-    model: keras.Model, layer: keras.KerasTensor | None, split: Examples, pair: pipeline.Pair
+    model: keras.Model,
+    layer: keras.KerasTensor | None,
+    split: Examples,
+    preprocess: pipeline.Preprocess,
 ) -> Features | None:
     """Computes the features of examples from everywhere in a split, 2,000 at most.
 
@@ -42,7 +45,7 @@ def features_of(
         model: a functional model.
         layer: the output of one of its layers, which is flattened; None for none.
         split: with one example or more.
-        pair: makes the model's input and target.
+        preprocess: makes the model's input and target.
 
     Returns:
         None without a layer, or where it has more numbers an example than a viewer can take.
@@ -52,7 +55,7 @@ def features_of(
     examples = split[spread(len(split), _MOST)].arrays()
     inner = keras.Model(model.inputs, layer)
     parts = [
-        np.asarray(inner(pipeline.inputs(part, pair), training=False), np.float32)
+        np.asarray(inner(pipeline.inputs(part, preprocess), training=False), np.float32)
         for part in _parts(examples)
     ]
     values = np.concatenate(parts)

@@ -49,7 +49,7 @@ class Task(ABC):
         """What is minimised: softmax cross entropy in nats, the mean over the examples."""
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def pair(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def preprocess(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The model's input and what its output is compared with: images and their targets."""
         return images, targets
 
@@ -146,7 +146,7 @@ class Reconstruct(Task):
         """Mean squared error a pixel."""
         return keras.losses.MeanSquaredError()
 
-    def pair(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def preprocess(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The images twice."""
         del targets
         return images, images
