@@ -104,7 +104,7 @@ def _measure(words: list[str], folder: str) -> dict[str, float]:
     run.model.compile(
         optimizers.build(settings.optimizer, plan.steps, plan.steps_per_epoch),
         loss=run.task.loss,
-        metrics=[run.task.scores],
+        metrics=run.task.metrics,
     )
     run.model.train_on_batch(*next(contenders["network"]))  # Traces and compiles.
     seconds: dict[str, list[float]] = {name: [] for name in contenders}

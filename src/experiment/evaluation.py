@@ -67,7 +67,7 @@ def evaluate(
     saved = run.checkpoints.named(checkpoint)
     saved.restore(run.model)
     if not run.model.compiled:
-        run.model.compile(loss=run.task.loss, metrics=[run.task.scores])
+        run.model.compile(loss=run.task.loss, metrics=run.task.metrics)
     part = run.data.splits[split]
     batches = pipeline.evaluation_batches(part, run.task.preprocess)
     examples, inputs = run.examples(split)

@@ -78,7 +78,7 @@ def _compile(run: Experiment, plan: Plan, step: int) -> None:
     run.model.compile(
         optimizers.build(run.settings.optimizer, plan.steps, plan.steps_per_epoch),
         loss=run.task.loss,
-        metrics=[run.task.scores],
+        metrics=run.task.metrics,
         steps_per_execution=plan.steps_per_call(max(1, _PIXELS_PER_CALL // pixels), step),
     )
     run.model.optimizer.build(run.model.trainable_variables)

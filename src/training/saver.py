@@ -68,7 +68,8 @@ class Progress:
         return State(
             step=step,
             watched=self.task.watched,
-            best=self.best,
+            # A score of nothing is no best one.
+            best=None if self.best is None or math.isnan(self.best) else self.best,
             # Until an epoch has ended, the best there is is the last.
             best_step=step if self.best_step is None else self.best_step,
             waited=self.waited,
@@ -138,10 +139,11 @@ class Saver(keras.callbacks.Callback):
 
     def _groups(self) -> dict[str, list[keras.Variable]]:
         weights = {id(variable) for variable in self.model.weights}
+        loss, task = self.model.metrics[0], self.progress.task
         return {
             "random": [v for v in self.model.variables if id(v) not in weights],
             # Not `metrics_variables`, which lacks the scores until the first batch.
-            "metrics": [*self.model.metrics[0].variables, *self.progress.task.scores.variables],
+            "metrics": [v for metric in (loss, *task.metrics) for v in metric.variables],
             "averages": self.model.averages.variables,
         }
 

@@ -32,13 +32,14 @@ class Task(ABC):
     Attributes:
         watched: the metric on the validation set that decides which checkpoint is the best.
         mode: whether more or less of it is better.
-        scores: the metric that Keras updates beside the loss.
+        metrics: what Keras measures beside the loss; a further one is one more entry, such as
+            `keras.metrics.SparseTopKCategoricalAccuracy(5, name="top_5")`.
         draws_split: whether `draw_split` has figures.
     """
 
     watched: str
     mode: Mode
-    scores: keras.metrics.Metric
+    metrics: list[keras.metrics.Metric]
     draws_split = False
 
     def __init__(self, data: DataSet) -> None:
@@ -91,7 +92,8 @@ class Classify(Task):
     def __init__(self, data: DataSet, label_smoothing: float = 0.0) -> None:
         super().__init__(data)
         self.label_smoothing = label_smoothing
-        self.scores = metrics.ConfusionMatrix(len(data.classes), metrics.accuracy)
+        self.confusion = metrics.ConfusionMatrix(len(data.classes), metrics.accuracy)
+        self.metrics = [self.confusion]
 
     @property
     def loss(self) -> keras.losses.Loss:
@@ -106,7 +108,7 @@ class Classify(Task):
 
     def draw_counts(self) -> Figures:
         """The confusion matrix."""
-        counts = np.asarray(self.scores.counts)
+        counts = np.asarray(self.confusion.counts)
         return drawn("confusion_matrix", lambda: figures.confusion_matrix(counts, self.classes))
 
     def draw_split(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Figures:
@@ -139,7 +141,7 @@ class Reconstruct(Task):
 
     def __init__(self, data: DataSet) -> None:
         super().__init__(data)
-        self.scores = keras.metrics.MeanSquaredError(name="mse")
+        self.metrics = [keras.metrics.MeanSquaredError(name="mse")]
 
     @property
     def loss(self) -> keras.losses.Loss:
@@ -172,7 +174,8 @@ class Segment(Task):
         super().__init__(data)
         self.colours, self.void = data.colours, data.void
         self.class_weights = class_weights
-        self.scores = metrics.ConfusionMatrix(len(data.classes), metrics.segmentation_scores)
+        self.confusion = metrics.ConfusionMatrix(len(data.classes), metrics.segmentation_scores)
+        self.metrics = [self.confusion]
 
     @property
     def loss(self) -> keras.losses.Loss:
@@ -196,7 +199,7 @@ class Segment(Task):
 
     def draw_counts(self) -> Figures:
         """The confusion matrix of the pixels, and IoU class by class."""
-        counts = np.asarray(self.scores.counts)
+        counts = np.asarray(self.confusion.counts)
         iou = metrics.class_iou(counts)
         return drawn(
             "confusion_matrix", lambda: figures.confusion_matrix(counts, self.classes, shares=True)
@@ -204,7 +207,7 @@ class Segment(Task):
 
     def by_class(self) -> dict[str, dict[str, float | None]]:
         """IoU of each class."""
-        iou = metrics.class_iou(np.asarray(self.scores.counts)).tolist()
+        iou = metrics.class_iou(np.asarray(self.confusion.counts)).tolist()
         named = zip(self.classes, iou, strict=True)
         return {"class_iou": {name: None if math.isnan(v) else v for name, v in named}}
 
