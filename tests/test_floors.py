@@ -30,10 +30,10 @@ src.kernels.indexing  src.layers.initializers
 src.kernels.windows
 src.kernels.pooling  src.kernels.space_to_depth  src.kernels.strided
 src.kernels.depth_to_space
-src.layers.pooling  src.models.vgg16
+src.layers.pooling  src.layers.adjoints  src.models.vgg16
 src.models.backbones
 src.models.lenet  src.models.lenet_mnist  src.models.autoencoder  src.models.fcn
-src.models.layer_table  src.models.build
+src.models.layer_table  src.models.build  src.models.deconvnet
 src.training.metrics  src.training.losses  src.training.optimizers
 src.training.plan  src.training.averages
 src.training.stored

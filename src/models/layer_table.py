@@ -9,7 +9,7 @@ its values.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,8 +101,35 @@ def rows(model: keras.Model) -> list[Row]:
         ValueError: the sizes of the model are not all known, or a layer is of a class that the
             table does not know.
     """
-    seen: dict[int, _Seen] = {}
     table = []
+    for layer, output_shape, layout, cost, sight in _walk(model):
+        trainable = sum(math.prod(weight.shape) for weight in layer.trainable_weights)
+        jump = sight.maps and (float(sight.maps[0].jump), float(sight.maps[1].jump))
+        table.append(
+            Row(
+                *(layer.name, type(layer).__name__, output_shape),
+                *(layout.kernel, layout.stride, layout.padding),
+                *(layer.count_params(), trainable),
+                *(cost.connections, cost.multiply_adds),
+                *(sight.size, jump),
+            )
+        )
+    return table
+
+
+def maps(model: keras.Model, name: str) -> tuple[FeatureMap, FeatureMap] | None:
+    """What the outputs of a layer see along either axis; None once all places are mixed.
+
+    Raises:
+        ValueError: as for `rows`.
+    """
+    found = (sight.maps for layer, _, _, _, sight in _walk(model) if layer.name == name)
+    return next(found, None)
+
+
+def _walk(model: keras.Model) -> Iterator[tuple[kl.Layer, Shape, _Windows, Cost, _Seen]]:
+    """Each layer of a model but its inputs, with the shape of its output and what it sees."""
+    seen: dict[int, _Seen] = {}
     for layer in model.layers:
         outputs = _tensors(layer.output)
         if isinstance(layer, kl.InputLayer):
@@ -117,18 +144,7 @@ def rows(model: keras.Model) -> list[Row]:
         layout, cost = _anatomy(layer, *shapes)
         sight = _look(layer, layout, shapes[0], [seen[id(tensor)] for tensor in looked_at])
         seen |= {id(tensor): sight for tensor in outputs}
-        trainable = sum(math.prod(weight.shape) for weight in layer.trainable_weights)
-        jump = sight.maps and (float(sight.maps[0].jump), float(sight.maps[1].jump))
-        table.append(
-            Row(
-                *(layer.name, type(layer).__name__, shapes[1]),
-                *(layout.kernel, layout.stride, layout.padding),
-                *(layer.count_params(), trainable),
-                *(cost.connections, cost.multiply_adds),
-                *(sight.size, jump),
-            )
-        )
-    return table
+        yield layer, shapes[1], layout, cost, sight
 
 
 def _tensors(nested: Any) -> list[keras.KerasTensor]:
@@ -138,14 +154,14 @@ def _tensors(nested: Any) -> list[keras.KerasTensor]:
 def _look(layer: kl.Layer, layout: _Windows, shape: Shape, sources: list[_Seen]) -> _Seen:
     """What the outputs of a layer see, given what its inputs see."""
     largest = tuple(max(source.size[axis] for source in sources) for axis in (0, 1))
-    maps = [source.maps for source in sources if source.maps]
-    if len(maps) < len(sources) or isinstance(layer, kl.Reshape):
+    known = [source.maps for source in sources if source.maps]
+    if len(known) < len(sources) or isinstance(layer, kl.Reshape):
         return _Seen(None, (largest[0], largest[1]))
     if isinstance(layer, kl.Flatten):
         # Together the units see what a window over the whole map does.
         layout = _Windows(axes=(Window(shape[0]), Window(shape[1])))
     ends = [
-        FeatureMap(window, *(pair[axis] for pair in maps))
+        FeatureMap(window, *(pair[axis] for pair in known))
         for axis, window in enumerate(layout.axes)
     ]
     extents = (ends[0].receptive_field.size, ends[1].receptive_field.size)
