@@ -16,6 +16,7 @@ from src.errors import UserError
 
 if TYPE_CHECKING:
     from src.data.dataset import DataSet
+    from src.experiment import Experiment
     from src.training.checkpoints import Checkpoint
 
 
@@ -97,6 +98,8 @@ def _read(settings: config.Train) -> DataSet:
     """Reads and checks the data, and imports TensorFlow, which takes seconds, only then."""
     machine.share_threads(settings)
     data = sources.load(settings.data)
+    # Reading and TensorFlow take seconds without a word.
+    print(f"{settings.model.name} on {data.name}: reading, then TensorFlow begins", flush=True)
     data.read()
     quiet.tensorflow()
     return data
@@ -133,11 +136,26 @@ def _train(
                 found = evaluation.evaluate(run, "best", split)
                 log.info("%s", cli.report(f"best, {split}", found.scores))
                 evaluation.record(run, found)
+            _tell_what_next(run, found.step)
     except signals.Asked:
         # Before the first step or after the last: nothing is lost, and `resume=` goes on.
         log.info("stopped; python -m src.train resume=%s goes on", folder)
         return cli.STOPPED
     return 0
+
+
+def _tell_what_next(run: Experiment, step: int) -> None:
+    """Says which epoch the best is of, where the pictures are, and what uses them."""
+    from src.training.output import log
+    from src.training.plan import Plan
+
+    plan = Plan.of(run.settings.trainer, len(run.data.splits["train"]))
+    log.info(
+        "the best is epoch %d; pictures in %s",
+        -(-step // plan.steps_per_epoch),
+        run.folder / "figures",
+    )
+    log.info("python -m src.predict run=%s input=<picture> uses it", run.folder)
 
 
 if __name__ == "__main__":

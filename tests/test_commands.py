@@ -33,10 +33,14 @@ def trained(request, tmp_path_factory):
 def test_a_run_says_what_it_does_in_a_line_an_epoch_and_nothing_else(trained):
     name, _, out, err = trained
     lines = out.splitlines()
-    assert lines[0].startswith(f"{name} on ")
-    assert [line.split()[:2] for line in lines[1:3]] == [["epoch", "1/2"], ["epoch", "2/2"]]
-    assert all("images/s" in line for line in lines[1:3])
-    assert len(lines) == 5
+    assert all(line.startswith(f"{name} on ") for line in lines[:2])
+    assert [line.split()[:2] for line in lines[2:4]] == [["epoch", "1/2"], ["epoch", "2/2"]]
+    assert all("images/s" in line for line in lines[2:4])
+    assert [line.split(":")[0] for line in lines[4:6]] == ["best, val", "best, test"]
+    assert re.fullmatch(r"the best is epoch [12]; pictures in outputs/run/figures", lines[6])
+    assert lines[7].startswith("python -m src.predict run=outputs/run ")
+    assert len(lines) == 8
+    assert all(len(line) <= 80 for line in lines[2:4])
     assert err == ""
 
 
@@ -233,14 +237,19 @@ def test_ctrl_c_ends_a_run_with_what_it_has(tmp_path):
     assert "test" in read(tmp_path / "run" / "results.json")["metrics"]
 
 
-def test_every_job_of_a_multirun_has_its_own_folder(tmp_path):
-    words = "-m model=lenet5,lenet_mnist data=mnist_5k trainer.steps=2"
-    out, _ = run("src.train", words, tmp_path)
-    assert out.count("best, test: ") == 2
-    folders = [path.parent for path in tmp_path.glob("outputs/*/*/results.json")]
-    assert sorted(read(folder / "results.json")["model"] for folder in folders) == [
-        "lenet5",
-        "lenet_mnist",
+def test_each_job_of_a_multirun_is_the_run_alone_in_a_folder_named_after_it(tmp_path):
+    words = "data=mnist_5k trainer.steps=2 seed=3"
+    out, _ = run("src.train", f"-m model=lenet5,lenet_mnist {words}", tmp_path)
+    (folder,) = tmp_path.glob("outputs/multirun_*")
+    assert sorted(path.name for path in folder.iterdir()) == ["model=lenet5", "model=lenet_mnist"]
+    run("src.train", f"model=lenet5 {words} run_dir=alone", tmp_path)
+    alone, job = rows(tmp_path / "alone"), rows(folder / "model=lenet5")
+    assert [row["val_loss"] for row in job] == [row["val_loss"] for row in alone]
+    table = out.splitlines()[-3:]
+    assert table[0].split() == ["job", "validation", "test"]
+    assert [line.split()[:2] for line in table[1:]] == [
+        ["model=lenet5", "done"],
+        ["model=lenet_mnist", "done"],
     ]
 
 

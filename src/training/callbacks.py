@@ -26,6 +26,7 @@ from src.training.plan import Plan
 from src.training.tasks import Task
 
 Logs = dict[str, Any]
+_COLUMNS = 80
 
 
 class _Counting(keras.callbacks.Callback):
@@ -92,8 +93,9 @@ class Journal(_Counting):
             os.fsync(file.fileno())
         with writing_events():
             self._write_curves(step, values, {"learning_rate": rate, "images_per_second": speed})
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        log.info("epoch %d/%d  %s  %.0f images/s", epoch + 1, self.plan.epochs, shown, speed)
+        log.info(
+            "%s", _line(f"epoch {epoch + 1}/{self.plan.epochs}", values, self.task.watched, speed)
+        )
 
     def _write_curves(self, step: int, values: Logs, more: Logs) -> None:
         with self.writers["train"].as_default(step):
@@ -112,6 +114,18 @@ class Journal(_Counting):
                         tf.summary.scalar(f"{score}/{name}", share)
         for writer in self.writers.values():
             writer.flush()
+
+
+def _line(epoch: str, values: Logs, watched: str, speed: float) -> str:
+    """What there is to say of an epoch in one row of a terminal, the training's numbers first."""
+    loss = f"{values['loss']:.3g}/{values['val_loss']:.3g}"
+    score = f"{values[watched]:.4g}/{values[f'val_{watched}']:.4g}"
+    # The loss of an autoencoder is its score.
+    same = f"{values[watched]:.3g}/{values[f'val_{watched}']:.3g}" == loss
+    shown = [f"{watched} {score}"] if same else [f"loss {loss}", f"{watched} {score}"]
+    shown.append(f"{speed:.0f} images/s")
+    line = "  ".join([f"{epoch}  train/val {shown[0]}", *shown[1:]])
+    return line if len(line) <= _COLUMNS else "  ".join([epoch, *shown])
 
 
 class Gallery(_Counting):
