@@ -17,7 +17,7 @@ src.config.*  src.runs
 src.results  src.epochs  src.words
 src.manual  src.multirun
 src.machine  src.resume  src.data.dataset  src.data.options  src.data.metadata
-src.data.splits  src.data.augment  src.data.reading
+src.data.python_calls  src.data.splits  src.data.augment  src.data.reading
 src.data.tfds_info  src.data.tfrecords  src.data.images
 src.data.idx  src.data.streamed  src.data.decode
 src.data.prepared  src.data.pictures

@@ -6,13 +6,9 @@ it is Pillow, which reads the numbers of a palette's entries where TensorFlow re
 
 from __future__ import annotations
 
-import atexit
-import gc
 import hashlib
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,6 +21,7 @@ from src.config import PictureData
 from src.data.augment import Augmentation, resize
 from src.data.dataset import DataError, Reader, Split, TrainingReader, counts_of, label_counts
 from src.data.decode import Labels, Source, decode
+from src.data.python_calls import counted
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -238,45 +235,6 @@ def _stacked(examples: Iterable[Example]) -> Example:
     return np.stack(images), np.stack(masks)
 
 
-class _Calls:
-    """The calls from TensorFlow's threads, all of which must have returned when Python ends.
-
-    A thread that asks for the interpreter while it shuts down never gets it; TensorFlow, which
-    takes down its pipelines then, would wait for that thread for ever.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running, self._last = 0, -1.0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._running += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._running -= 1
-            self._last = time.monotonic()
-
-    def settle(self, quiet: float = 0.3, most: float = 30.0) -> None:
-        """Waits until there has been no call for `quiet` seconds: the pipelines' buffers are full.
-
-        Args:
-            quiet: seconds.
-            most: seconds after which it gives up.
-        """
-        gc.collect()  # Pipelines that nobody can use any more end here.
-        begun = time.monotonic()
-        while self._running or time.monotonic() < self._last + quiet:
-            if time.monotonic() > begun + most:
-                return
-            time.sleep(0.01)
-
-
-_calls = _Calls()
-atexit.register(_calls.settle)
-
-
 def _in_graph(
     examples: Callable[..., Example],
     shape: tuple[int | None, int | None, int],
@@ -285,10 +243,6 @@ def _in_graph(
     """Calls what reads examples from inside a TensorFlow graph."""
     import tensorflow as tf
 
-    def call(*values: np.ndarray) -> Example:
-        with _calls:
-            return examples(*values)
-
-    images, masks = tf.numpy_function(call, arguments, (tf.uint8, tf.uint8))
+    images, masks = tf.numpy_function(counted(examples), arguments, (tf.uint8, tf.uint8))
     batch = arguments[0].shape[0]
     return tf.ensure_shape(images, (batch, *shape)), tf.ensure_shape(masks, (batch, *shape[:2]))

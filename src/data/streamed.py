@@ -12,6 +12,7 @@ import numpy as np
 from src import quiet
 from src.data.dataset import AsTheyAre, DataError, Reader, Split, allocate
 from src.data.options import untuned
+from src.data.python_calls import counted
 from src.data.tfrecords import Files, reason
 
 if TYPE_CHECKING:
@@ -54,9 +55,10 @@ class Streamed(AsTheyAre):
         import tensorflow as tf
 
         numbers, files, shape = self.numbers, self.files, self.image_shape
+        records_of = counted(lambda indices: files.records(numbers[indices]))
 
         def read(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            records = tf.numpy_function(lambda i: files.records(numbers[i]), [indices], tf.string)
+            records = tf.numpy_function(records_of, [indices], tf.string)
             images, targets = self.decode(tf.ensure_shape(records, indices.shape))
             return tf.ensure_shape(images, (*indices.shape, *shape)), targets
 
