@@ -137,7 +137,7 @@ def read(folder: Path) -> Run:
         scores["val"] = {
             name.removeprefix("val_"): score for name, score in best.items() if name[:4] == "val_"
         }
-    values = _flat(settings.model_dump(mode="json", exclude=set(_ASIDE)))
+    values = config.flat(settings.model_dump(mode="json", exclude=set(_ASIDE)))
     digest = reached.data.digest if reached.data else None
     return Run(folder, task, values, scores, rows, reached.status, digest)
 
@@ -241,12 +241,3 @@ def _with_digest(run: Run, compared: Sequence[Run]) -> dict[str, Any]:
     others = {other.digest for other in compared if data(other) == data(run)} - {None}
     digest = {"data.digest": (run.digest or "?")[:8]} if len(others) > 1 else {}
     return run.settings | digest
-
-
-def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= (
-            _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
-        )
-    return flat

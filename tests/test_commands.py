@@ -11,8 +11,12 @@ import time
 import numpy as np
 import pytest
 import yaml
+from google.protobuf import text_format
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from tensorboard.util.tensor_util import make_ndarray
 
 from tests.commands import MODELS, PREPARED, read, rows, run, start
@@ -73,25 +77,79 @@ def test_the_metrics_go_up_in_steps_and_are_the_models_own(trained):
         assert all(math.isfinite(value) for value in row.values())
 
 
+def events_of(folder):
+    """All that TensorBoard reads of a run, which is one entry: the folder and none below it."""
+    assert not list((folder / "tensorboard").glob("*/**/*tfevents*"))
+    return EventAccumulator(str(folder / "tensorboard"), {"tensors": 0}).Reload()
+
+
 def test_tensorboard_has_curves_pictures_weights_and_the_graph(trained):
     name, folder, *_ = trained
-    events = {
-        part: EventAccumulator(str(folder / "tensorboard" / part), {"tensors": 0}).Reload()
-        for part in ("train", "val", "pictures")
-    }
-    written = rows(folder)
+    events, written = events_of(folder), rows(folder)
     for part, prefix in (("train", ""), ("val", "val_")):
-        logged = events[part].Tensors("loss")
+        logged = events.Tensors(f"loss/{part}")
         assert [event.step for event in logged] == [row["step"] for row in written]
         values = [float(make_ndarray(event.tensor_proto)) for event in logged]
         np.testing.assert_allclose(values, [row[f"{prefix}loss"] for row in written], rtol=1e-6)
-    tags = set(events["train"].Tags()["tensors"])
-    assert {"learning_rate", "images_per_second"} <= tags
+    tags = set(events.Tags()["tensors"])
+    assert {"training/learning_rate", "training/images_per_second"} <= tags
     assert any(tag.startswith("weights/") for tag in tags)
-    assert events["train"].Tags()["graph"]
+    assert events.Tags()["graph"]
     pictures = {"autoencoder": "reconstructions", "fcn": "segmentation"}
-    tag = pictures.get(name, "confusion_matrix")
-    assert [event.step for event in events["pictures"].Tensors(tag)] == [r["step"] for r in written]
+    tag = f"{pictures.get(name, 'confusion_matrix')}/epochs"
+    assert [event.step for event in events.Tensors(tag)] == [row["step"] for row in written]
+
+
+def test_tensorboard_has_settings_texts_charts_and_scores_of_the_evaluations(trained):
+    name, folder, *_ = trained
+    events = events_of(folder)
+    metadata = {tag: events.SummaryMetadata(tag) for tag in events.Tags()["tensors"]}
+    (start,) = events.Tensors("_hparams_/session_start_info")
+    assert start.step == 0
+    info = HParamsPluginData.FromString(
+        metadata["_hparams_/session_start_info"].plugin_data.content
+    ).session_start_info
+    assert info.hparams["model.name"].string_value == name
+    assert info.hparams["trainer.epochs"].number_value == 2
+    assert info.group_name == "outputs/run"
+
+    def text(tag):
+        return make_ndarray(events.Tensors(tag)[0].tensor_proto).item().decode()
+
+    assert f"name: {name}" in text("run/configuration")
+    assert "src.train" in text("run/command")
+    assert read(folder / "results.json")["data"]["digest"] in text("run/data")
+    assert "| total |" in text("run/layers") or "parameters" in text("run/layers")
+    (layout,) = events.Tensors("custom_scalars__config__")
+    chart = Layout.FromString(make_ndarray(layout.tensor_proto).item()).category[0].chart[0]
+    found = [tag for tag in metadata if re.search(chart.multiline.tag[0], tag)]
+    assert sorted(found) == ["loss/train", "loss/val"]
+    for split in ("val", "test"):
+        (score,) = events.Tensors(f"loss/best-{split}")
+        expected = read(folder / "results.json")["metrics"][split]["loss"]
+        assert float(make_ndarray(score.tensor_proto)) == pytest.approx(expected)
+    curves = [t for t, m in metadata.items() if m.plugin_data.plugin_name == "pr_curves"]
+    assert len(curves) == (20 if "lenet" in name else 0)
+
+
+def test_the_projector_reads_the_points_of_an_evaluation(trained):
+    name, folder, *_ = trained
+    board = folder / "tensorboard"
+    if name == "fcn":
+        assert not (board / "projector_config.pbtxt").exists()
+        return
+    config = text_format.Parse((board / "projector_config.pbtxt").read_text(), ProjectorConfig())
+    assert [one.tensor_name for one in config.embeddings] == ["best-test", "best-val"]
+    for one in config.embeddings:
+        points = np.loadtxt(board / one.tensor_path, delimiter="\t")
+        heading, *labels = (board / one.metadata_path).read_text().splitlines()
+        assert heading == "class\texample"
+        assert {label.split("\t")[0] for label in labels} == set("0123456789")
+        width, height = one.sprite.single_image_dim
+        with Image.open(board / one.sprite.image_path) as sprite:
+            assert (sprite.width // width) * (sprite.height // height) >= len(points)
+        assert len(points) == len(labels) == {"best-test": 1000, "best-val": 500}[one.tensor_name]
+        assert points.shape[1] == {"autoencoder": 20, "lenet5": 84, "lenet_mnist": 512}[name]
 
 
 def test_the_same_pictures_lie_in_figures(trained):
@@ -116,8 +174,7 @@ def test_each_class_of_a_segmentation_is_scored_by_its_name(trained):
     assert {"mean_iou", "global_accuracy", "class_accuracy", "loss"} == set(
         found["metrics"]["test"]
     )
-    events = EventAccumulator(str(folder / "tensorboard" / "val"), {"tensors": 0}).Reload()
-    logged = events.Tensors("class_iou/background")
+    logged = events_of(folder).Tensors("class_iou/background")
     assert [event.step for event in logged] == [row["step"] for row in rows(folder)]
 
 

@@ -40,7 +40,7 @@ src.training.stored
 src.training.baselines  src.training.evaluation
 src.training.tasks  src.training.checkpoints
 src.training.features
-src.training.code_space
+src.training.code_space  src.training.summaries
 src.training.output
 src.training.history  src.training.curves
 src.training.callbacks  src.training.saver  src.training.warm_start

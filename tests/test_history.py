@@ -57,7 +57,7 @@ def shown(folder):
 
 
 def test_each_event_is_there_once_wherever_a_rewind_is_killed(tmp_path, monkeypatch):
-    part = tmp_path / "tensorboard" / "train"
+    part = tmp_path / "tensorboard"
     for killed in ("flush", "rename", "unlink"):
         write(part, 1, 2, 3, 4)
 

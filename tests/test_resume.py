@@ -33,15 +33,12 @@ def end_state(folder):
         )
     logged = [{key: row[key] for key in row if key not in CLOCK} for row in rows(folder)]
     remembered = (last / "state.json").read_text(), (checkpoints / "best").read_text()
-    curves = {}
-    for part in ("train", "val", "pictures"):
-        events = EventAccumulator(str(folder / "tensorboard" / part), {"tensors": 0}).Reload()
-        for tag in events.Tags()["tensors"]:
-            if tag not in CLOCK:
-                curves[part, tag] = [
-                    (event.step, event.tensor_proto.SerializeToString())
-                    for event in events.Tensors(tag)
-                ]
+    events = EventAccumulator(str(folder / "tensorboard"), {"tensors": 0}).Reload()
+    curves = {
+        tag: [(event.step, event.tensor_proto.SerializeToString()) for event in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
+        if tag.removeprefix("training/") not in CLOCK and not tag.startswith("run/")
+    }
     return arrays, logged, remembered, curves, read(folder / "results.json")["metrics"]
 
 

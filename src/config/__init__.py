@@ -26,7 +26,7 @@ from src.config.models.autoencoder import Autoencoder
 from src.config.models.fcn import Fcn
 from src.config.models.lenet5 import LeNet5
 from src.config.models.lenet_mnist import LeNetMnist
-from src.config.section import Section, Shape
+from src.config.section import Section, Shape, flat
 from src.config.training import Optimizer, Trainer
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "Train",
     "Trainer",
     "dump",
+    "flat",
     "load",
     "parse",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -31,3 +32,12 @@ class Section(BaseModel):
     """A frozen section; unknown keys, other types and numbers that are not finite are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested settings by their whole keys, such as `optimizer.name`."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        deep = isinstance(value, Mapping)
+        found |= flat(value, f"{before}{key}.") if deep else {before + key: value}
+    return found

@@ -89,7 +89,7 @@ class Experiment:
         model = build(settings.model, shape, len(data.classes))
         self.model = AveragedModel(model, settings.trainer.ema, settings.trainer.shards or 1)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
-        self.pictures = output.PictureWriter(folder)
+        self.events = output.Events(folder)
 
     def _weigh_classes(self) -> tuple[float, ...]:
         """The weights that the run has written down, or else those of its training masks."""

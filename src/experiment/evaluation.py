@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from src import results
 from src.data import pipeline
 from src.experiment import Experiment, check_own_data
-from src.training import code_space
+from src.training import code_space, summaries
 from src.training.evaluation import evaluate as pass_over
-from src.training.features import before_last, features_of
+from src.training.features import Features, before_last, features_of
 from src.training.tasks import Figures
 
 
@@ -29,6 +30,8 @@ class Evaluation:
         baselines: what simple methods reach, by name.
         by_class: scores class by class.
         pictures: by name.
+        features: examples as points; None where the model has no such layer.
+        predictions: targets and outputs of a classifier for the whole split; None of others.
     """
 
     checkpoint: str
@@ -39,6 +42,8 @@ class Evaluation:
     baselines: results.Scores
     by_class: dict[str, dict[str, float | None]]
     pictures: Figures
+    features: Features | None
+    predictions: tuple[np.ndarray, np.ndarray] | None
 
     @property
     def scores(self) -> results.Scores:
@@ -80,13 +85,18 @@ def evaluate(
             pictures |= code_space.draw(
                 run.model, run.settings.model.code, features, run.data.classes, tsne
             )
+    predictions = None
     if targets is not None and outputs is not None:
         pictures |= run.task.draw_split(part, targets, outputs)
+        if run.settings.model.task == "classification":
+            predictions = targets, outputs
     baselines = _baselines(run, split, own_data)
     # A score of nothing, such as of a split that is all void, is none.
     scores = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     return Evaluation(
-        checkpoint, split, own_data, saved.step, scores, baselines, by_class, pictures
+        *(checkpoint, split, own_data, saved.step, scores, baselines, by_class, pictures),
+        features=features,
+        predictions=predictions,
     )
 
 
@@ -107,7 +117,14 @@ def record(run: Experiment, evaluation: Evaluation) -> None:
             current.metrics[evaluation.split] = evaluation.metrics
         if evaluation.own_data and evaluation.baselines:
             current.baselines[evaluation.split] = evaluation.baselines
-    run.pictures.write_evaluation(label, evaluation.pictures, evaluation.step)
+    curves = []
+    if evaluation.predictions:
+        curves = summaries.pr_curves(label, *evaluation.predictions, run.data.classes)
+    run.events.write_evaluation(
+        label, evaluation.pictures, evaluation.metrics, curves, evaluation.step
+    )
+    if evaluation.features:
+        summaries.write_projector(run.events.folder, label, evaluation.features, run.data.classes)
 
 
 def _layer(run: Experiment) -> keras.KerasTensor | None:

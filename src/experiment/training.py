@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,10 @@ import keras
 import tensorflow as tf
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from src import results
+from src import config, results
 from src.data import pipeline
 from src.experiment import Experiment
-from src.training import callbacks, history, optimizers, output
+from src.training import callbacks, history, optimizers, output, summaries
 from src.training.checkpoints import Checkpoint
 from src.training.curves import CurvesLogger
 from src.training.plan import Plan
@@ -56,7 +57,7 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
         warm_start(run.model, run.settings.model)
     rows = history.rewind(run.folder, step)
     if not step:
-        output.write_graph(run.folder, run.model)
+        _write_start(run)
     watching = (choose or callback_list)(run, plan, step, rows, saver)
     earlier = results.read(run.folder).seconds
     with results.changing(run.folder) as current:
@@ -70,6 +71,22 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
     status: results.Status = "finished" if finished else "interrupted"
     _record(run, rows, saver.progress.best_step, status, seconds)
     return finished
+
+
+def _write_start(run: Experiment) -> None:
+    """What TensorBoard shows of a run beside its curves."""
+    settings, data = run.settings, run.data
+    about = f"{data.name}: {data.source}, SHA-256 `{data.digest}`"
+    command = ["python", "-m", "src.train", *sys.argv[1:]]
+    compared = config.flat(settings.model_dump(mode="json", exclude={"run_dir"}))
+    run.events.write_start(
+        run.model,
+        summaries.texts(run.model, config.dump(settings), command, about),
+        [
+            summaries.settings(compared, "/".join(run.folder.absolute().parts[-2:])),
+            summaries.layout(run.task.watched),
+        ],
+    )
 
 
 def _compile(run: Experiment, plan: Plan, step: int) -> None:
@@ -102,9 +119,9 @@ def callback_list(
     examples, inputs = run.examples("val")
     return [
         callbacks.Averaging(),
-        callbacks.Journal(run.folder, plan, rows, run.task),
+        callbacks.Journal(run.folder, plan, rows, run.task, run.events),
         CurvesLogger(run.folder, rows, run.task.watched, run.task.mode),
-        callbacks.Gallery(run.task, examples, inputs, run.pictures),
+        callbacks.Gallery(run.task, examples, inputs, run.events),
         saver,
         callbacks.Bar(plan, step, run.task.watched),
     ]

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from src import files, runs
 from src.data.dataset import Split
 from src.errors import UserError
-from src.training.output import PictureWriter, events_writer, log, writing_events
+from src.training.output import Events, log, writing_events
 from src.training.plan import Plan
 from src.training.tasks import Task
 
@@ -44,15 +44,16 @@ class Journal(_Counting):
         plan: how long it is.
         history: rows that have been written already.
         task: scores the classes one by one, for TensorBoard.
+        events: of the run.
     """
 
-    def __init__(self, folder: Path, plan: Plan, history: list[Logs], task: Task) -> None:
+    def __init__(
+        self, folder: Path, plan: Plan, history: list[Logs], task: Task, events: Events
+    ) -> None:
         super().__init__()
         self.task = task
         self.place, self.file = runs.Place(folder), folder / runs.METRICS
-        self.writers = {
-            part: events_writer(folder / "tensorboard" / part) for part in ("train", "val")
-        }
+        self.events = events
         self.plan = plan
         self.history = history
 
@@ -98,22 +99,19 @@ class Journal(_Counting):
         )
 
     def _write_curves(self, step: int, values: Logs, more: Logs) -> None:
-        with self.writers["train"].as_default(step):
-            for name, value in (values | more).items():
-                if not name.startswith("val_"):
-                    tf.summary.scalar(name, value)
+        with self.events.writer.as_default(step):
+            for name, value in values.items():
+                split = "val" if name.startswith("val_") else "train"
+                tf.summary.scalar(f"{name.removeprefix('val_')}/{split}", value)
+            for name, value in more.items():
+                tf.summary.scalar(f"training/{name}", value)
             for weight in self.model.trainable_weights:
                 tf.summary.histogram(f"weights/{weight.path}", weight)
-        with self.writers["val"].as_default(step):
-            for name, value in values.items():
-                if name.startswith("val_"):
-                    tf.summary.scalar(name.removeprefix("val_"), value)
             for score, classes in self.task.by_class().items():
                 for name, share in classes.items():
                     if share is not None:
                         tf.summary.scalar(f"{score}/{name}", share)
-        for writer in self.writers.values():
-            writer.flush()
+            self.events.writer.flush()
 
 
 def _line(epoch: str, values: Logs, watched: str, speed: float) -> str:
@@ -135,24 +133,22 @@ class Gallery(_Counting):
         task: what is drawn.
         examples: the fixed examples.
         inputs: the same, as the model takes them.
-        writer: writes the pictures.
+        events: of the run.
     """
 
-    def __init__(
-        self, task: Task, examples: Split, inputs: tf.Tensor, writer: PictureWriter
-    ) -> None:
+    def __init__(self, task: Task, examples: Split, inputs: tf.Tensor, events: Events) -> None:
         super().__init__()
         self.task = task
         self.examples = examples
         self.inputs = inputs
-        self.writer = writer
+        self.events = events
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Draws the epoch."""
         with self.model.averaged():
             outputs = self.model.predict_on_batch(self.inputs)
         pictures = self.task.draw_examples(self.examples, outputs) | self.task.draw_counts()
-        self.writer.write_epoch(epoch + 1, pictures, self.step)
+        self.events.write_epoch(epoch + 1, pictures, self.step)
 
 
 class Averaging(keras.callbacks.Callback):

@@ -63,10 +63,11 @@ def rewind_events(folder: Path, step: int) -> None:
     """Makes one file of TensorBoard's events up to a step of the event files below a folder.
 
     Args:
-        folder: the run's `tensorboard/`; each folder in it becomes one file.
+        folder: the run's `tensorboard/`; what an earlier version has put into folders of its own
+            becomes one file each.
         step: the last step whose events stay; 0 for none at all.
     """
-    for part in sorted(path for path in folder.glob("*") if path.is_dir()):
+    for part in (folder, *sorted(path for path in folder.glob("*") if path.is_dir())):
         for leftover in (*part.glob(f"{_ASIDE}*"), *part.glob(f".*{_EVENTS}*")):
             leftover.unlink()
         old = sorted(path for path in part.glob(f"*{_EVENTS}*") if EVALUATION not in path.name)

@@ -7,9 +7,10 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -35,7 +36,7 @@ def writing_events() -> Iterator[None]:
 
 
 def events_writer(folder: Path, suffix: str = ".v2") -> tf.summary.SummaryWriter:
-    """Opens a file of TensorBoard's events in a part of a run's `tensorboard/`.
+    """Opens a file of TensorBoard's events in a run's `tensorboard/`.
 
     Raises:
         OSError: it cannot be made, or the run's folder is gone.
@@ -46,8 +47,11 @@ def events_writer(folder: Path, suffix: str = ".v2") -> tf.summary.SummaryWriter
         return tf.summary.create_file_writer(os.fsencode(folder), filename_suffix=suffix)
 
 
-class PictureWriter:
-    """Writes pictures to a run's `figures/` and to TensorBoard.
+class Events:
+    """What a run writes to TensorBoard and, of it, the pictures to `figures/`.
+
+    All of it lies in one folder, and what is written while the run trains in one file: TensorBoard
+    makes an entry of each folder, and follows one file of it.
 
     Args:
         folder: the run's.
@@ -55,12 +59,30 @@ class PictureWriter:
 
     def __init__(self, folder: Path) -> None:
         self.figures = folder / "figures"
-        self.events = folder / "tensorboard" / "pictures"
+        self.folder = folder / "tensorboard"
 
     @functools.cached_property
-    def _epochs(self) -> tf.summary.SummaryWriter:
-        # Only once there is something to draw: a run that goes on rewrites the event files first.
-        return events_writer(self.events)
+    def writer(self) -> tf.summary.SummaryWriter:
+        """What writes while the run trains."""
+        # Only once there is something to write: a run that goes on rewrites the event files first.
+        return events_writer(self.folder)
+
+    def write_start(
+        self, model: keras.Model, texts: Mapping[str, str], summaries: Sequence[Any]
+    ) -> None:
+        """Writes what is known before the first step: the model's graph, texts and summaries.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+        graph = tf.function(model).get_concrete_function(signature).graph
+        with writing_events(), self.writer.as_default(0):
+            tf.summary.graph(graph)
+            for name, text in texts.items():
+                tf.summary.text(f"run/{name}", text)
+            _write_all(summaries, 0)
+            self.writer.flush()
 
     def write_epoch(self, epoch: int, pictures: Figures, step: int) -> None:
         """Writes the pictures of an epoch, counted from 1.
@@ -68,30 +90,38 @@ class PictureWriter:
         Raises:
             OSError: they cannot be written.
         """
-        self._write(
-            self._epochs, f"epoch-{epoch:04d}", {name: name for name in pictures}, pictures, step
-        )
+        self._write(self.writer, f"epoch-{epoch:04d}", "epochs", pictures, step)
 
-    def write_evaluation(self, label: str, pictures: Figures, step: int) -> None:
-        """Writes the pictures of an evaluation, in the place of an earlier one's.
+    def write_evaluation(
+        self,
+        label: str,
+        pictures: Figures,
+        scores: Mapping[str, float | None],
+        summaries: Sequence[Any],
+        step: int,
+    ) -> None:
+        """Writes what an evaluation has found, in the place of an earlier one's.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: it cannot be written.
         """
         suffix = f"{EVALUATION}{label}"
-        for earlier in self.events.glob(f"*{suffix}"):
+        for earlier in self.folder.glob(f"*{suffix}"):
             earlier.unlink()
-        writer = events_writer(self.events, suffix)
-        tags = {name: f"{name}/{label}" for name in pictures}
-        self._write(writer, label, tags, pictures, step)
-        with writing_events():
+        writer = events_writer(self.folder, suffix)
+        self._write(writer, label, label, pictures, step)
+        with writing_events(), writer.as_default(step):
+            for name, score in scores.items():
+                if score is not None:
+                    tf.summary.scalar(f"{name}/{label}", score)
+            _write_all(summaries, step)
             writer.close()
 
     def _write(
         self,
         writer: tf.summary.SummaryWriter,
         when: str,
-        tags: dict[str, str],
+        tag: str,
         pictures: Figures,
         step: int,
     ) -> None:
@@ -99,18 +129,13 @@ class PictureWriter:
         with writing_events(), writer.as_default(step):
             for name, picture in pictures.items():
                 figures.save_png(self.figures / f"{name}-{when}.png", picture)
-                tf.summary.image(tags[name], np.asarray(picture)[None])
+                tf.summary.image(f"{name}/{tag}", np.asarray(picture)[None])
             writer.flush()
 
 
-def write_graph(folder: Path, model: keras.Model) -> None:
-    """Writes the model's graph for TensorBoard."""
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    graph = tf.function(model).get_concrete_function(signature).graph
-    writer = events_writer(folder / "tensorboard" / "train")
-    with writing_events(), writer.as_default(0):
-        tf.summary.graph(graph)
-        writer.flush()
+def _write_all(summaries: Sequence[Any], step: int) -> None:
+    for summary in summaries:
+        tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step)
 
 
 class _LogFile(logging.FileHandler):

@@ -83,11 +83,11 @@ def _count(folder: Path) -> int:
 def _doubled(run: Path) -> list[str]:
     """Tags of which TensorBoard shows one step more than once."""
     found = []
-    for part in sorted(path for path in (run / "tensorboard").rglob("*") if path.is_dir()):
-        events = EventAccumulator(str(part), size_guidance={"tensors": 0, "images": 0})
-        events.Reload()
-        for tag in events.Tags()["tensors"]:
-            steps = [event.step for event in events.Tensors(tag)]
-            if len(steps) != len(set(steps)):
-                found.append(f"{part.name}/{tag}")
+    board = run / "tensorboard"
+    events = EventAccumulator(str(board), size_guidance={"tensors": 0, "images": 0})
+    events.Reload()
+    for tag in events.Tags()["tensors"]:
+        steps = [event.step for event in events.Tensors(tag)]
+        if len(steps) != len(set(steps)):
+            found.append(tag)
     return found
