@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src import files
+from src import files, quiet
 from src.data.dataset import DataError, Examples, Lazily
 from src.data.streamed import Decode, open_records
 from src.data.tfds_info import describe
@@ -79,6 +79,7 @@ def read(folder: Path, memory_budget: int) -> Mapping[str, Examples]:
 
 def decoder(image_shape: tuple[int, int, int]) -> Decode:
     """Returns what makes PNG images of this shape, and labels, of records inside a graph."""
+    quiet.tensorflow()
     import tensorflow as tf
 
     features = {

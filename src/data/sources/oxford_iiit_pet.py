@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from src import files
+from src import files, quiet
 from src.config import OxfordPet
 from src.data import locate, pictures
 from src.data.dataset import DataError, DataSet
@@ -65,8 +65,7 @@ class Record:
         Raises:
             DataError: the record holds no such thing.
         """
-        import tensorflow as tf
-
+        tf = quiet.tensorflow()
         data = self.files.record(self.number)
         try:
             features = tf.train.Example.FromString(data).features.feature
