@@ -22,6 +22,12 @@ from src.training.output import EVALUATION, log
 # TensorBoard reads whatever has this in its name.
 _EVENTS = "tfevents"
 _ASIDE = ".rewinding"
+# What is written aside, to be renamed when it is whole.
+_UNFINISHED = (
+    *(".*.writing", "figures/.*.tmp"),
+    *("tensorboard/.*.writing", "tensorboard/projector/*/.*.writing"),
+    "tensorboard/projector/*/.*.tmp",
+)
 
 
 def rewind(folder: Path, step: int) -> list[dict[str, Any]]:
@@ -34,8 +40,9 @@ def rewind(folder: Path, step: int) -> list[dict[str, Any]]:
     Returns:
         The epochs that stay.
     """
-    for path in (*folder.glob(".*.writing"), *folder.glob("figures/.*.tmp")):
-        path.unlink()
+    for pattern in _UNFINISHED:
+        for path in folder.glob(pattern):
+            path.unlink()
     rewind_events(folder / "tensorboard", step)
     return rewind_metrics(folder / runs.METRICS, step)
 
