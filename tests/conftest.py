@@ -1,5 +1,6 @@
 """How all tests are collected."""
 
+import numpy as np
 import pytest
 
 
@@ -14,3 +15,10 @@ def pytest_make_parametrize_id(val, argname):
         raise pytest.UsageError(
             f"expected ids= for parameters that make no name; received {argname}={val!r:.60}"
         )
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers(request, monkeypatch):
+    """Gives each test the numbers that it has when it runs alone, whatever ran before it."""
+    if hasattr(request.module, "RNG"):
+        monkeypatch.setattr(request.module, "RNG", np.random.default_rng(0))
