@@ -190,6 +190,10 @@ def test_features_are_what_the_last_layer_is_given_for_examples_from_everywhere(
     np.testing.assert_allclose(found.values, found.images.reshape(2000, 4) / 255, rtol=1e-6)
     assert (images[found.labels] == found.images).all()
     assert found.labels[-1] > 4990
+    wide = keras.layers.Dense(1000)(hidden)
+    inner = keras.Model(image, keras.layers.Dense(3)(wide))
+    assert len(features_of(inner, wide, split, lambda x, y: (x, y)).values) == 500
+    assert features_of(inner, keras.layers.Dense(5000)(hidden), split, lambda x, y: (x, y)) is None
     two = keras.Model(image, keras.layers.Add()([hidden, hidden]))
     assert before_last(two) is None
     assert features_of(model, None, split, lambda x, y: (x, y)) is None

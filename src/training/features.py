@@ -13,8 +13,9 @@ from src.data import pipeline
 from src.data.dataset import Examples, Split
 from src.data.splits import spread
 
-# Enough to see groups; TensorBoard's projector works in the browser.
+# Enough to see groups; TensorBoard's projector works in the browser, from files of text.
 _MOST = 2000
+_NUMBERS = 500_000
 _LARGEST = 4096
 
 
@@ -39,7 +40,7 @@ def features_of(
     split: Examples,
     preprocess: pipeline.Preprocess,
 ) -> Features | None:
-    """Computes the features of examples from everywhere in a split, 2,000 at most.
+    """Computes the features of examples from everywhere in a split, 2,000 at most, fewer of many numbers.
 
     Args:
         model: a functional model.
@@ -50,9 +51,12 @@ def features_of(
     Returns:
         None without a layer, or where it has more numbers an example than a viewer can take.
     """
-    if layer is None or math.prod(size or _LARGEST + 1 for size in layer.shape[1:]) > _LARGEST:
+    if layer is None:
         return None
-    examples = split[spread(len(split), _MOST)].arrays()
+    numbers = math.prod(size or _LARGEST + 1 for size in layer.shape[1:])
+    if numbers > _LARGEST:
+        return None
+    examples = split[spread(len(split), min(_MOST, _NUMBERS // numbers))].arrays()
     inner = keras.Model(model.inputs, layer)
     parts = [
         np.asarray(inner(pipeline.inputs(part, preprocess), training=False), np.float32)
