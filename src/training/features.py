@@ -40,7 +40,9 @@ def features_of(
     split: Examples,
     preprocess: pipeline.Preprocess,
 ) -> Features | None:
-    """Computes the features of examples from everywhere in a split, 2,000 at most, fewer of many numbers.
+    """Computes the features of examples from everywhere in a split.
+
+    They are 2,000 at most, and fewer where each has many numbers.
 
     Args:
         model: a functional model.
