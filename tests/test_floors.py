@@ -27,15 +27,17 @@ src.data.sources.*  src.data.pipeline
 src.arithmetic.sizes  src.arithmetic.reference  src.layers.bitmaps
 src.arithmetic.costs  src.arithmetic.receptive_field
 src.kernels.indexing  src.layers.initializers
-src.kernels.windows
-src.kernels.pooling  src.kernels.space_to_depth  src.kernels.strided
-src.kernels.depth_to_space
-src.layers.pooling  src.layers.adjoints  src.models.vgg16
+src.kernels.activations  src.kernels.depth_to_space  src.kernels.shards
+src.kernels.space_to_depth  src.kernels.strided  src.kernels.windows
+src.kernels.lenet5  src.kernels.pooling
+src.kernels.accelerate  src.layers.lenet5  src.layers.pooling
+src.layers  src.layers.adjoints
+src.models.vgg16
 src.models.backbones
-src.models.lenet  src.models.lenet_mnist  src.models.autoencoder  src.models.fcn
+src.models.lenet5  src.models.lenet_mnist  src.models.autoencoder  src.models.fcn
 src.models.layer_table  src.models.build  src.models.deconvnet
 src.training.metrics  src.training.losses  src.training.optimizers
-src.training.plan  src.training.averages
+src.training.plan  src.training.averages  src.training.earlier
 src.training.stored
 src.training.baselines  src.training.evaluation
 src.training.tasks  src.training.checkpoints
@@ -54,7 +56,7 @@ ORDER = {
     for name in line.split()
 }
 # Packages whose own file imports nothing.
-PACKAGES = ("src.data", "src.models", "src.training", "src.layers", "src.kernels", "src.arithmetic")
+PACKAGES = ("src.data", "src.models", "src.training", "src.kernels", "src.arithmetic")
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / "src").rglob("*.py"))

@@ -11,7 +11,6 @@ from keras import ops
 
 from src.arithmetic import reference
 from src.kernels import windows
-from src.kernels.depth_to_space import PolyphaseConv2DTranspose
 from src.layers.pooling import (
     AverageUnpool2D,
     DepthwiseConv2DTranspose,
@@ -407,10 +406,6 @@ LAYERS = {
         lambda layer, x: layer(keras.layers.AveragePooling2D(2, padding="same")(x), like=x),
     ),
     "depthwise": (lambda: DepthwiseConv2DTranspose((4, 3), 2, "valid"), lambda layer, x: layer(x)),
-    "polyphase": (
-        lambda: PolyphaseConv2DTranspose(2, (5, 4), (2, 3), padding="same"),
-        lambda layer, x: layer(x),
-    ),
 }
 
 

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from src import config
-from src.layers.bitmaps import codes
-from src.models.autoencoder import build_autoencoder, silu
-from src.models.lenet import EuclideanRbf, SparseConv2D, WholeConv2D, build_lenet5, scaled_tanh
+from src.kernels.accelerate import accelerate
+from src.kernels.activations import scaled_tanh_in_float32, silu_in_float32
+from src.layers import EuclideanRbf, SparseConv2D, scaled_tanh
+from src.layers import digit_codes as codes
+from src.models.autoencoder import build_autoencoder
+from src.models.lenet5 import build_lenet5
 from src.models.lenet_mnist import build_lenet_mnist
 
 DIGIT = (28, 28, 1)
@@ -134,16 +137,12 @@ def test_an_autoencoder_of_sizes_that_4_does_not_divide_is_refused():
         build_autoencoder(config.Autoencoder(name="autoencoder"), (30, 28, 1))
 
 
-def test_a_whole_convolution_is_the_convolution_and_keeps_its_weights_shape():
+def test_a_whole_convolution_is_one_product():
+    inputs = keras.Input((4, 3, 5))
+    network = keras.Model(inputs, keras.layers.Conv2D(7, (4, 3))(inputs))
     x = np.random.default_rng(0).standard_normal((2, 4, 3, 5), np.float32)
-    whole, plain = WholeConv2D(7, (4, 3)), keras.layers.Conv2D(7, (4, 3))
-    plain.build(x.shape)
-    whole.build(x.shape)
-    whole.set_weights(plain.get_weights())
-    np.testing.assert_allclose(whole(x), plain(x), rtol=1e-4, atol=1e-5)
-    assert whole.compute_output_shape(x.shape) == (2, 1, 1, 7)
-    with pytest.raises(ValueError, match=r"expected an input of \(4, 3\).*received \(5, 3\)"):
-        whole(np.zeros((2, 5, 3, 5), np.float32))
+    assert accelerate(network) != network.call
+    np.testing.assert_allclose(accelerate(network)(x), network(x), rtol=1e-4, atol=1e-5)
 
 
 def test_the_squashing_function_maps_1_to_1_and_rounds_once():
@@ -151,7 +150,7 @@ def test_the_squashing_function_maps_1_to_1_and_rounds_once():
     exact = 1.7159 * np.tanh(2 / 3 * x.astype(float))
     np.testing.assert_allclose(scaled_tanh(x), exact, rtol=1e-6)
     np.testing.assert_allclose(scaled_tanh(np.float32([-1, 1])), [-1, 1], atol=1e-4)
-    squashed = scaled_tanh(keras.ops.cast(x, "bfloat16"))
+    squashed = scaled_tanh_in_float32(keras.ops.cast(x, "bfloat16"))
     rounded = keras.ops.cast(exact, "bfloat16")
     assert keras.backend.standardize_dtype(squashed.dtype) == "bfloat16"
     np.testing.assert_array_equal(*(keras.ops.cast(y, "float32") for y in (squashed, rounded)))
@@ -159,9 +158,11 @@ def test_the_squashing_function_maps_1_to_1_and_rounds_once():
 
 def test_the_activation_of_the_autoencoder_is_x_times_its_sigmoid():
     x = np.array([-80, -2, -1e-3, 0, 0.5, 3, 80], np.float32)
-    np.testing.assert_allclose(silu(x), x / (1 + np.exp(-x.astype(float))), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        silu_in_float32(x), x / (1 + np.exp(-x.astype(float))), rtol=1e-5, atol=1e-6
+    )
     half = keras.ops.cast(x, "bfloat16")
-    assert keras.backend.standardize_dtype(silu(half).dtype) == "bfloat16"
+    assert keras.backend.standardize_dtype(silu_in_float32(half).dtype) == "bfloat16"
 
 
 def test_half_the_filters_of_the_wide_form_counted_by_hand():

@@ -9,11 +9,11 @@ import tensorflow as tf
 from docs import draw_operators
 from src.arithmetic import costs, reference
 from src.arithmetic.sizes import (
-    C3_TABLE,
     conv_padding,
     conv_transpose_crop,
     conv_transpose_output_size,
 )
+from src.layers import C3_TABLE
 from src.layers.initializers import Bilinear
 
 PAGE = Path(draw_operators.__file__).parent / "operators.md"

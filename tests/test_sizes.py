@@ -15,6 +15,7 @@ from src.arithmetic.receptive_field import (
     alignment_crop,
     chain,
 )
+from src.layers import C3_TABLE
 
 axes = {
     "kernel": st.integers(1, 9),
@@ -237,7 +238,7 @@ def test_lenet5_costs_are_the_papers():
     layers = {
         "C1": costs.conv2d_cost((28, 28, 6), (5, 5), 1),
         "S2": costs.subsampling_cost((14, 14, 6), (2, 2)),
-        "C3": costs.sparse_conv2d_cost((10, 10, 16), (5, 5), sum(map(len, a.C3_TABLE))),
+        "C3": costs.sparse_conv2d_cost((10, 10, 16), (5, 5), sum(map(len, C3_TABLE))),
         "S4": costs.subsampling_cost((5, 5, 16), (2, 2)),
         "C5": costs.conv2d_cost((1, 1, 120), (5, 5), 16),
         "F6": costs.dense_cost(120, 84),
@@ -253,11 +254,11 @@ def test_lenet5_costs_are_the_papers():
 
 
 def test_table_1_connects_each_input_map_ten_times():
-    assert len(a.C3_TABLE) == 16
-    assert [len(maps) for maps in a.C3_TABLE] == [3] * 6 + [4] * 9 + [6]
-    assert len({tuple(maps) for maps in a.C3_TABLE}) == 16
+    assert len(C3_TABLE) == 16
+    assert [len(maps) for maps in C3_TABLE] == [3] * 6 + [4] * 9 + [6]
+    assert len({tuple(maps) for maps in C3_TABLE}) == 16
     for source in range(6):
-        assert sum(source in maps for maps in a.C3_TABLE) == 10
+        assert sum(source in maps for maps in C3_TABLE) == 10
 
 
 def test_costs_by_hand():

@@ -8,15 +8,6 @@ Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning
 
 from __future__ import annotations
 
-# Table I of LeCun, Bottou, Bengio and Haffner (1998): for each of the 16 maps of C3, the maps of
-# S2 that it sees.
-C3_TABLE = [
-    *[[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], [0, 4, 5], [0, 1, 5]],
-    *[[0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5], [0, 3, 4, 5], [0, 1, 4, 5], [0, 1, 2, 5]],
-    *[[0, 1, 3, 4], [1, 2, 4, 5], [0, 2, 3, 5]],
-    [0, 1, 2, 3, 4, 5],
-]
-
 
 def conv_output_size(
     size: int, kernel: int, stride: int = 1, padding: str = "valid", dilation: int = 1

@@ -1,23 +1,22 @@
-"""Transposed convolution without the zeros: a plain convolution for each phase of the output.
+"""Transposed convolution without the zeros: a plain convolution, then depth to space.
 
 Seen as a convolution of an input that zeros stretch (Dumoulin and Visin 2016, section 4.5), most
-products are with a zero. The output pixels with the same remainder by the stride, a phase, need
-only every stride-th weight; all phases are the maps of one convolution with stride 1 (Shi et al.
-2016, section 2.2).
+products are with a zero. The output pixels with the same remainder by the stride need only every
+stride-th weight; those of all remainders are the maps of one convolution with stride 1, and depth
+to space puts them in their places (sub-pixel convolution, Shi et al. 2016, section 2.2).
 """
 
 from __future__ import annotations
 
-import keras
 from keras import ops
 
-from src.kernels.strided import Pair, StridedConv2DTranspose
+from src.kernels.indexing import Tensor
 
 
-def kernel_phases(
-    kernel: keras.KerasTensor, ends: tuple[Pair, Pair], strides: Pair
-) -> keras.KerasTensor:
-    """The kernel of the convolution whose maps are the phases of a transposed one.
+def subpixel_kernel(
+    kernel: Tensor, ends: tuple[tuple[int, int], tuple[int, int]], strides: tuple[int, int]
+) -> Tensor:
+    """The kernel of the convolution that depth to space makes a transposed one of.
 
     Args:
         kernel: `[height, width, in]` of each channel by itself, or `[height, width, in, out]`.
@@ -25,7 +24,8 @@ def kernel_phases(
         strides: growth of the maps, vertical and horizontal.
 
     Returns:
-        `[taps, taps, in, out * phases]`, of each output map one phase after the other.
+        `[taps, taps, in, out * height * width]`; for each output map one channel a pixel of the
+        stride, in row-major order.
     """
     (height, width), channels = strides, kernel.shape[2:]
     kernel = ops.pad(kernel, [*ends, *[(0, 0)] * len(channels)])
@@ -35,38 +35,40 @@ def kernel_phases(
     return ops.reshape(ops.flip(kernel, (0, 1)), (rows, columns, channels[0], -1))
 
 
-def interleaved(phases: keras.KerasTensor, channels: int, strides: Pair) -> keras.KerasTensor:
-    """Puts phases, `[batch, rows, columns, channels * phases]`, in their places.
+def depth_to_space(x: Tensor, channels: int, strides: tuple[int, int]) -> Tensor:
+    """Makes pixels of channels: `[batch, rows, columns, channels * height * width]` of the strides.
 
     Returns:
         Maps `[batch, rows * stride, columns * stride, channels]`.
     """
-    rows, columns = ops.shape(phases)[1:3]
-    grid = ops.reshape(phases, (-1, rows, columns, channels, *strides))
+    rows, columns = ops.shape(x)[1:3]
+    grid = ops.reshape(x, (-1, rows, columns, channels, *strides))
     grid = ops.transpose(grid, (0, 1, 4, 2, 5, 3))
     return ops.reshape(grid, (-1, rows * strides[0], columns * strides[1], channels))
 
 
-@keras.saving.register_keras_serializable("deconv")
-class PolyphaseConv2DTranspose(StridedConv2DTranspose):
-    """`Conv2DTranspose` with SAME padding, computed phase by phase.
+def conv2d_transpose(x: Tensor, kernel: Tensor, strides: tuple[int, int]) -> Tensor:
+    """A transposed convolution with SAME padding as a convolution and depth to space.
 
-    It has the same weights and, but for rounding, the same values. On a CPU it is the faster one
-    where there are few filters: the phases fill vector registers that lay empty.
+    But for rounding its values are those of `keras.ops.conv_transpose`. On a CPU it is the faster
+    one where there are few filters: those of all pixels of a stride fill vector registers that a
+    few leave empty.
 
-    Shapes and errors are those of `StridedConv2DTranspose`.
+    Args:
+        x: maps, `[batch, rows, columns, in]`.
+        kernel: `[height, width, out, in]`.
+        strides: growth of the maps, vertical and horizontal.
+
+    Returns:
+        `[batch, rows * stride, columns * stride, out]`.
     """
-
-    def transposed(self, x: keras.KerasTensor, kernel: keras.KerasTensor) -> keras.KerasTensor:
-        """Convolves, and puts the phases in their places."""
-        (rows, ends_y), (columns, ends_x) = map(_taps, self.kernel_size, self.strides)
-        kernel = ops.transpose(kernel, (0, 1, 3, 2))
-        kernel = kernel_phases(kernel, (ends_y, ends_x), self.strides)
-        phases = ops.conv(ops.pad(x, [(0, 0), rows, columns, (0, 0)]), kernel, padding="valid")
-        return interleaved(phases, self.filters, self.strides)
+    (rows, ends_y), (columns, ends_x) = map(_taps, kernel.shape[:2], strides)
+    own = subpixel_kernel(ops.transpose(kernel, (0, 1, 3, 2)), (ends_y, ends_x), strides)
+    maps = ops.conv(ops.pad(x, [(0, 0), rows, columns, (0, 0)]), own, padding="valid")
+    return depth_to_space(maps, kernel.shape[2], strides)
 
 
-def _taps(kernel: int, stride: int) -> tuple[Pair, Pair]:
+def _taps(kernel: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """How many input pixels before and after its own an output pixel sees along an axis.
 
     `out[s*q + r]` is the sum of `x[q + d] * w[r + p - s*d]`, where `p` weights come before the

@@ -16,14 +16,14 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import ops
 
-Pair = tuple[int, int]
+from src.kernels.indexing import Tensor
 
 
 def kernel_gradient(
-    x: keras.KerasTensor, dy: keras.KerasTensor, kernel_size: Pair, strides: Pair
-) -> keras.KerasTensor:
+    x: Tensor, dy: Tensor, kernel_size: tuple[int, int], strides: tuple[int, int]
+) -> Tensor:
     """The gradient of the kernel of a convolution with SAME padding.
 
     Args:
@@ -46,83 +46,62 @@ def kernel_gradient(
     return ops.transpose(gradient[:, : kernel_size[0], : kernel_size[1]], (1, 2, 0, 3))
 
 
-@keras.saving.register_keras_serializable("deconv")
-class StridedConv2D(layers.Conv2D):
-    """`Conv2D` with SAME padding for maps that the strides divide; it trains faster on a CPU.
+def _transposed(x: Tensor, kernel: Tensor, strides: tuple[int, int]) -> Tensor:
+    return ops.conv_transpose(x, kernel, strides, padding="same")
 
-    Shapes: `[batch, height, width, channels]` to `[batch, height / stride, width / stride,
-    filters]`.
 
-    Raises:
-        ValueError: (when built) padding, dilation, groups or layout are others, or the strides do
-            not divide the maps.
+def conv2d(x: Tensor, kernel: Tensor, strides: tuple[int, int]) -> Tensor:
+    """A convolution with SAME padding; it trains faster on a CPU.
+
+    Args:
+        x: maps, `[batch, height, width, in]`, of sides that the strides divide.
+        kernel: `[height, width, in, out]`.
+        strides: vertical and horizontal.
+
+    Returns:
+        `[batch, height / stride, width / stride, out]`, without bias and activation.
     """
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the kernel `[height, width, channels, filters]` and the bias `[filters]`."""
-        _expect_plain(self, groups=self.groups)
-        sides = zip(input_shape[1:3], self.strides, strict=True)
-        if any(side is None or side % stride for side, stride in sides):
-            raise ValueError(
-                f"expected maps that strides={self.strides} divide; received {input_shape=}"
-            )
-        super().build(input_shape)
+    def convolved(x: Tensor, w: Tensor) -> Tensor:
+        return ops.conv(x, w, strides, padding="same")
 
-    def convolution_op(
-        self, inputs: keras.KerasTensor, kernel: keras.KerasTensor
-    ) -> keras.KerasTensor:
-        """Convolves."""
-        if not _gains(inputs, self.strides):
-            return super().convolution_op(inputs, kernel)
+    def gradients(x: Tensor, w: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+        dx = ops.conv_transpose(dy, w, strides, padding="same")
+        return dx, kernel_gradient(x, dy, tuple(w.shape[:2]), strides)
 
-        def convolved(x: Any, w: Any) -> Any:
-            return ops.conv(x, w, self.strides, padding="same")
-
-        def gradients(x: Any, w: Any, dy: Any) -> tuple[Any, Any]:
-            dx = ops.conv_transpose(dy, w, self.strides, padding="same")
-            return dx, kernel_gradient(x, dy, self.kernel_size, self.strides)
-
-        return _differentiated(convolved, gradients, inputs, kernel)
+    return _differentiated(convolved, gradients, x, kernel, strides)
 
 
-@keras.saving.register_keras_serializable("deconv")
-class StridedConv2DTranspose(layers.Conv2DTranspose):
-    """`Conv2DTranspose` with SAME padding; it trains faster on a CPU.
+def conv2d_transpose(
+    x: Tensor,
+    kernel: Tensor,
+    strides: tuple[int, int],
+    product: Callable[[Tensor, Tensor, tuple[int, int]], Tensor] = _transposed,
+) -> Tensor:
+    """A transposed convolution with SAME padding; it trains faster on a CPU.
 
-    Shapes: `[batch, rows, columns, channels]` to `[batch, rows * stride, columns * stride,
-    filters]`, the strides of the two axes.
+    Args:
+        x: maps, `[batch, rows, columns, in]`.
+        kernel: `[height, width, out, in]`.
+        strides: growth of the maps, vertical and horizontal.
+        product: what computes it.
 
-    Raises:
-        ValueError: (when built) padding, dilation or layout are others.
+    Returns:
+        `[batch, rows * stride, columns * stride, out]`, without bias and activation.
     """
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the kernel `[height, width, filters, channels]` and the bias `[filters]`."""
-        _expect_plain(self, output_padding=self.output_padding)
-        super().build(input_shape)
+    def transposed(x: Tensor, w: Tensor) -> Tensor:
+        return product(x, w, strides)
 
-    def transposed(self, x: keras.KerasTensor, kernel: keras.KerasTensor) -> keras.KerasTensor:
-        """Convolves, without bias and activation."""
-        return ops.conv_transpose(x, kernel, self.strides, padding="same")
+    def gradients(x: Tensor, w: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+        # A transposed convolution is the gradient of a convolution's input: dy and x change places.
+        dx = ops.conv(dy, w, strides, padding="same")
+        return dx, kernel_gradient(dy, x, tuple(w.shape[:2]), strides)
 
-    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """Convolves."""
-
-        def gradients(x: Any, w: Any, dy: Any) -> tuple[Any, Any]:
-            # This layer is the gradient of a convolution's input, so dy and x change places.
-            dx = ops.conv(dy, w, self.strides, padding="same")
-            return dx, kernel_gradient(dy, x, self.kernel_size, self.strides)
-
-        if _gains(inputs, self.strides):
-            outputs = _differentiated(self.transposed, gradients, inputs, self.kernel)
-        else:
-            outputs = self.transposed(inputs, self.kernel)
-        if self.use_bias:
-            outputs = outputs + self.bias
-        return self.activation(outputs)
+    return _differentiated(transposed, gradients, x, kernel, strides)
 
 
-def _gains(x: keras.KerasTensor, strides: Pair) -> bool:
+def _gains(x: Tensor, strides: tuple[int, int]) -> bool:
     return (
         max(strides) > 1
         and keras.backend.backend() == "tensorflow"
@@ -132,28 +111,20 @@ def _gains(x: keras.KerasTensor, strides: Pair) -> bool:
 
 
 def _differentiated(
-    function: Callable[[Any, Any], Any],
-    gradients: Callable[[Any, Any, Any], tuple[Any, Any]],
-    x: keras.KerasTensor,
-    kernel: keras.KerasTensor,
-) -> keras.KerasTensor:
-    """`function(x, kernel)`, whose gradients by both are `gradients(x, kernel, dy)`."""
+    function: Callable[[Tensor, Tensor], Tensor],
+    gradients: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
+    x: Tensor,
+    kernel: Tensor,
+    strides: tuple[int, int],
+) -> Tensor:
+    """`function(x, kernel)`; where it gains, its gradients are `gradients(x, kernel, dy)`."""
+    if not _gains(x, strides):
+        return function(x, kernel)
     import tensorflow as tf
 
     @tf.custom_gradient
-    def differentiated(x: Any, w: Any) -> tuple[Any, Any]:
+    def differentiated(x: Tensor, w: Tensor) -> tuple[Tensor, Any]:
         return function(x, w), lambda dy: gradients(x, w, dy)
 
     # Keras' own conversion may leave it a variable, which has no gradient here.
     return differentiated(x, tf.convert_to_tensor(kernel))
-
-
-def _expect_plain(
-    layer: layers.Conv2D | layers.Conv2DTranspose, groups: int = 1, output_padding: object = None
-) -> None:
-    form = (layer.padding, *layer.dilation_rate, layer.data_format, groups, output_padding)
-    if form != ("same", 1, 1, "channels_last", 1, None):
-        raise ValueError(
-            "expected padding='same', channels last, one group, no dilation and no output padding; "
-            f"received {form}"
-        )

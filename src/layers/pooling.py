@@ -9,7 +9,7 @@ from keras import ops
 
 from src.arithmetic import sizes
 from src.kernels import indexing, pooling
-from src.kernels.depth_to_space import interleaved, kernel_phases
+from src.kernels.depth_to_space import depth_to_space, subpixel_kernel
 from src.kernels.indexing import Tensor
 from src.layers.initializers import Bilinear
 
@@ -166,8 +166,9 @@ class DepthwiseConv2DTranspose(keras.layers.Layer):
     """Transposed convolution of each channel with its own kernel, bilinear to begin with.
 
     For upsampling the scores of many classes, where a dense kernel is zero but for its diagonal.
-    No zeros are stuffed in between the inputs: phase `r` of the full result is a convolution with
-    every `stride`-th weight, `full[q * stride + r] = sum over t of x[q - t] * w[t * stride + r]`.
+    No zeros are stuffed in between the inputs: the full result at every `stride`-th pixel is a
+    convolution with every `stride`-th weight, `full[q * stride + r] = sum over t of x[q - t] *
+    w[t * stride + r]`.
 
     Shapes: `[batch, height, width, channels]` to the sizes of `Conv2DTranspose`: SAME
     `height * stride`, VALID `(height - 1) * stride + max(kernel, stride)`. The kernel is
@@ -206,10 +207,10 @@ class DepthwiseConv2DTranspose(keras.layers.Layer):
         grid = list(zip(self.kernel_size, self.strides, strict=True))
         taps = [-(-kernel // stride) for kernel, stride in grid]
         ends_y, ends_x = ((0, tap * s - k) for tap, (k, s) in zip(taps, grid, strict=True))
-        kernel = kernel_phases(self.kernel, (ends_y, ends_x), self.strides)
+        kernel = subpixel_kernel(self.kernel, (ends_y, ends_x), self.strides)
         x = ops.pad(x, [(0, 0), *((tap - 1, tap - 1) for tap in taps), (0, 0)])
-        phases = ops.depthwise_conv(x, kernel, padding="valid")
-        full = interleaved(phases, self.kernel.shape[-1], self.strides)
+        maps = ops.depthwise_conv(x, kernel, padding="valid")
+        full = depth_to_space(maps, self.kernel.shape[-1], self.strides)
         down, across = (self._crop(*axis) for axis in grid)
         return full[:, down, across]
 

@@ -12,7 +12,7 @@ import keras
 from keras import layers
 
 from src import config
-from src.layers.pooling import MaxPoolWithArgmax2D
+from src.layers import MaxPoolWithArgmax2D
 from src.models import vgg16
 
 # Feature maps of each stage of `small`, as multiples of `model.filters`.

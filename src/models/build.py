@@ -8,7 +8,7 @@ from src import config
 from src.errors import UserError
 from src.models.autoencoder import build_autoencoder
 from src.models.fcn import build_fcn
-from src.models.lenet import build_lenet5
+from src.models.lenet5 import build_lenet5
 from src.models.lenet_mnist import build_lenet_mnist
 
 

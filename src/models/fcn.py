@@ -17,8 +17,7 @@ import keras
 from keras import layers
 
 from src import config
-from src.layers.initializers import Bilinear
-from src.layers.pooling import CropLike2D, MaxUnpool2D
+from src.layers import Bilinear, CropLike2D, MaxUnpool2D
 from src.models import backbones
 from src.models.backbones import Stage
 

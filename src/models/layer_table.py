@@ -20,14 +20,16 @@ from src.arithmetic import costs, sizes
 from src.arithmetic.costs import Cost
 from src.arithmetic.receptive_field import FeatureMap, Window
 from src.kernels import windows
-from src.layers.pooling import (
+from src.layers import (
     AverageUnpool2D,
     CropLike2D,
     DepthwiseConv2DTranspose,
+    EuclideanRbf,
     MaxPoolWithArgmax2D,
     MaxUnpool2D,
+    SparseConv2D,
+    Subsampling2D,
 )
-from src.models.lenet import EuclideanRbf, SparseConv2D, Subsampling2D
 from src.models.vgg16 import CaffeScaling
 
 Pair = tuple[int, int]

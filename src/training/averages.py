@@ -6,12 +6,14 @@ trains; the raw weights stay the model's own and come back bit for bit after an 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 from keras import ops
+
+from src.kernels.accelerate import accelerate
+from src.kernels.shards import in_shards
 
 
 class AveragedModel(keras.Model):
@@ -29,8 +31,8 @@ class AveragedModel(keras.Model):
 
     def __init__(self, model: keras.Model, decay: float | None, shards: int = 1) -> None:
         super().__init__(model.inputs, model.outputs, name=model.name)
-        # A subclass may pass a batch through the layers in a way of its own.
-        self._pass = model.call
+        self.network = model
+        self._forward = accelerate(model)
         self.shards = shards
         self.decay = decay
         # Not weights of the model: what it saves as its weights are the raw ones.
@@ -51,15 +53,9 @@ class AveragedModel(keras.Model):
         self, inputs: keras.KerasTensor, training: bool | None = None, mask: None = None
     ) -> keras.KerasTensor:
         """Passes a batch through the layers, shard by shard."""
-        if self.shards == 1 or isinstance(inputs, keras.KerasTensor):
-            return self._pass(inputs, training=training, mask=mask)
-        batch, padded = _at_least(self.shards, inputs)
-        ends = [ops.shape(padded)[0] * part // self.shards for part in range(self.shards + 1)]
-        outputs = [
-            self._pass(padded[begin:end], training=training, mask=mask)
-            for begin, end in itertools.pairwise(ends)
-        ]
-        return ops.concatenate(outputs)[:batch]
+        if isinstance(inputs, keras.KerasTensor):
+            return super().call(inputs, training=training, mask=mask)
+        return in_shards(self._forward, inputs, self.shards, training=training, mask=mask)
 
     def train_step(self, data: object) -> dict[str, keras.KerasTensor]:
         """Trains on a batch and updates the averages."""
@@ -94,18 +90,6 @@ class AveragedModel(keras.Model):
         finally:
             for (weight, _), value in zip(pairs, raw, strict=True):
                 weight.assign(value)
-
-
-def _at_least(count: int, inputs: keras.KerasTensor) -> tuple[int, keras.KerasTensor]:
-    """The size of a batch, and the batch with examples of zeros after its own if it has too few.
-
-    TensorFlow's convolutions refuse a batch of none.
-    """
-    batch = ops.shape(inputs)[0]
-    if isinstance(batch, int) and batch >= count:
-        return batch, inputs
-    missing = ops.maximum(count - batch, 0)
-    return batch, ops.pad(inputs, [(0, missing), *[(0, 0)] * (len(inputs.shape) - 1)])
 
 
 class _Untracked:

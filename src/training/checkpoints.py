@@ -30,6 +30,7 @@ from pydantic import Field, ValidationError
 from src import files
 from src.config.section import Section
 from src.errors import UserError
+from src.training import earlier
 from src.training.averages import AveragedModel
 from src.training.stored import check_weights, read_arrays
 
@@ -103,7 +104,8 @@ class Checkpoint:
             check_weights(self.folder / _WEIGHTS, model)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                model.load_weights(self.folder / _WEIGHTS)
+                with earlier.readable(self.folder / _WEIGHTS) as weights:
+                    model.load_weights(weights)
             # Keras leaves what it does not find as it is, and only warns.
             skipped = [str(item.message) for item in caught if "kipping" in str(item.message)]
             if others := [line for line in skipped if "for optimizer" not in line]:
