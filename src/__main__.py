@@ -2,7 +2,9 @@
 
 import sys
 
-_COMMANDS = "python -m src.train, .eval, .predict, .describe or .compare (--help explains each)"
+_COMMANDS = (
+    "python -m src.train, .eval, .predict, .explain, .describe or .compare (--help explains each)"
+)
 
 if __name__ == "__main__":
     print(f"error: expected {_COMMANDS}; received none", file=sys.stderr)

@@ -47,8 +47,9 @@ src.training.output
 src.training.history  src.training.curves
 src.training.callbacks  src.training.saver  src.training.warm_start
 src.experiment.*  src.cli
-src.prediction  src.comparison
-src.train  src.eval  src.describe  src.predict  src.compare  src.__main__
+src.prediction  src.comparison  src.activations
+src.explanation
+src.train  src.eval  src.describe  src.predict  src.explain  src.compare  src.__main__
 """
 ORDER = {
     name.removesuffix(".*"): floor

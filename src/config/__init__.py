@@ -14,7 +14,17 @@ import yaml
 from pydantic import ValidationError
 
 from src import files
-from src.config.commands import AnyModel, ConfigError, Describe, Eval, Predict, Resume, Train
+from src.config.commands import (
+    AnyModel,
+    ConfigError,
+    Describe,
+    Eval,
+    Explain,
+    Method,
+    Predict,
+    Resume,
+    Train,
+)
 from src.config.data import Data, PictureData
 from src.config.datasets.mask_folder import MaskFolder
 from src.config.datasets.mnist import TfdsData
@@ -37,10 +47,12 @@ __all__ = [
     "Data",
     "Describe",
     "Eval",
+    "Explain",
     "Fcn",
     "LeNet5",
     "LeNetMnist",
     "MaskFolder",
+    "Method",
     "Model",
     "Optimizer",
     "OxfordPet",

@@ -28,6 +28,10 @@ _KINDS = {"classification": ("labels",), "segmentation": ("masks",)}
 _NAMES = {"labels": "one label an image", "masks": "a mask an image"}
 
 
+Method = Literal["deconvnet", "saliency", "guided"]
+Count = Annotated[int, Field(ge=0)]
+
+
 class ConfigError(UserError):
     """A configuration that cannot be run."""
 
@@ -194,3 +198,47 @@ class Predict(Section):
     invert: bool = False
     overwrite: bool = False
     max_megapixels: Megapixels = 100
+
+
+class Explain(Section):
+    """Whose layers are looked into, and at which pictures.
+
+    Attributes:
+        run: the run's folder, or `latest`: the one last begun under `outputs/`.
+        checkpoint: the best by the watched metric on the validation set, or the last.
+        layer: one, a list such as `[conv1,conv2]`, or `all` that have maps and rectify or squash.
+        maps: `strongest` for the nine with the strongest activations, `all`, or the numbers of
+            some, counted from 0, such as `[3,17]`.
+        top: how many of its strongest activations each map shows, each from another picture.
+        method: `deconvnet`, `saliency` or `guided`, or a list of them, side by side.
+        split: part of the data set in which the activations are looked for.
+        input: one picture (png, jpg, jpeg, gif, bmp, webp) to look at instead of a split.
+        max_megapixels: millions of pixels that this picture may have.
+    """
+
+    run: Text
+    checkpoint: Literal["best", "last"] = "best"
+    layer: Text | list[Text] = "all"
+    maps: Literal["strongest", "all"] | Count | list[Count] = "strongest"
+    top: Annotated[int, Field(ge=1, le=100)] = 9
+    method: Method | list[Method] = "deconvnet"
+    split: Literal["train", "val", "test"] = "val"
+    input: Text | None = None
+    max_megapixels: Megapixels = 100
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers asked for, each once."""
+        return list(dict.fromkeys([self.layer] if isinstance(self.layer, str) else self.layer))
+
+    @property
+    def methods(self) -> list[Method]:
+        """The methods asked for, each once."""
+        return list(dict.fromkeys([self.method] if isinstance(self.method, str) else self.method))
+
+    @model_validator(mode="after")
+    def _something_is_asked_for(self) -> Explain:
+        for key in ("layer", "maps", "method"):
+            if getattr(self, key) == []:
+                raise ValueError(f"expected at least one in {key}=; received {key}=[]")
+        return self

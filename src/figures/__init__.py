@@ -13,6 +13,7 @@ from src.figures.canvas import Picture
 from src.figures.curves import curves
 from src.figures.examples import overlay, reconstructions, segmentation, worst_mistakes
 from src.figures.files import save_mask, save_png
+from src.figures.projections import projections
 from src.figures.scores import class_bars, confusion_matrix
 from src.figures.space import grid, plane
 
@@ -24,6 +25,7 @@ __all__ = [
     "grid",
     "overlay",
     "plane",
+    "projections",
     "reconstructions",
     "save_mask",
     "save_png",

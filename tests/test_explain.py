@@ -1,0 +1,184 @@
+"""What `src.explain` finds, cuts out, draws and refuses."""
+
+import keras
+import numpy as np
+import pytest
+from commands import MODELS, run
+from keras import layers
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from src import config
+from src.activations import OnePicture, Pictures, strongest
+from src.data.dataset import Split
+from src.errors import UserError
+from src.explanation import Explainer
+from src.figures.projections import Group, Map, projections, signed
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explain")
+    words = f"{MODELS['lenet_mnist']} model.filters=4 trainer.epochs=1 trainer.pictures=1"
+    run("src.train", f"{words} run_dir=lenet", folder)
+    return folder
+
+
+def refused(folder, words):
+    out, err = run("src.explain", words, folder, status=2)
+    assert not out
+    assert err.startswith("error: expected ")
+    assert err.count("\n") == 1
+    return err
+
+
+def network():
+    """A map that is the picture, and one that is twice its neighbour above."""
+    image = keras.Input((6, 8, 1), name="image")
+    maps = layers.Conv2D(2, 3, padding="same", use_bias=False, name="conv")(image)
+    model = keras.Model(image, layers.ReLU(name="relu")(maps))
+    kernel = np.zeros((3, 3, 1, 2), "float32")
+    kernel[1, 1, 0, 0], kernel[0, 1, 0, 1] = 1, 2
+    model.get_layer("conv").set_weights([kernel])
+    return model
+
+
+def test_the_strongest_activations_are_those_of_all_batches_together():
+    pictures = np.random.default_rng(0).random((20, 6, 8, 1), dtype="float32")
+    model = network()
+    found = strongest(model, "relu", (pictures[i : i + 7] for i in range(0, 20, 7)), 3)
+    maps = model(pictures).numpy()
+    for number in range(2):
+        peaks = maps[..., number].max(axis=(1, 2))
+        best = np.argsort(-peaks)[:3]
+        np.testing.assert_array_equal(found.examples[number], best)
+        np.testing.assert_array_equal(found.values[number], peaks[best])
+        for example, (row, column) in zip(best, found.places[number], strict=True):
+            assert maps[example, row, column, number] == peaks[example]
+
+
+def test_of_equal_activations_the_first_is_shown_and_a_picture_once():
+    pictures = np.ones((5, 6, 8, 1), "float32")
+    found = strongest(network(), "relu", [pictures[:2], pictures[2:]], 3)
+    np.testing.assert_array_equal(found.examples, [[0, 1, 2], [0, 1, 2]])
+    np.testing.assert_array_equal(found.places[0], [[0, 0]] * 3)
+    # Above the first row there is nothing.
+    np.testing.assert_array_equal(found.places[1], [[1, 0]] * 3)
+
+
+def test_of_fewer_pictures_fewer_are_found():
+    found = strongest(network(), "relu", [np.ones((2, 6, 8, 1), "float32")], 9)
+    assert found.values.shape == (2, 2)
+
+
+def test_a_unit_without_a_place_is_found_as_well():
+    image = keras.Input((2, 2, 1))
+    flat = layers.Flatten()(image)
+    model = keras.Model(image, layers.Dense(3, kernel_initializer="ones", name="units")(flat))
+    pictures = np.array([1, 3, 2], "float32").reshape(3, 1, 1, 1) * np.ones((2, 2, 1), "float32")
+    found = strongest(model, "units", [pictures], 2)
+    np.testing.assert_array_equal(found.values, [[12, 8]] * 3)
+    np.testing.assert_array_equal(found.examples, [[1, 2]] * 3)
+
+
+def test_pictures_come_back_by_their_numbers():
+    images = np.arange(10, dtype="uint8").reshape(10, 1, 1, 1) * np.ones((1, 4, 4, 1), "uint8")
+    pictures = Pictures(Split(images, np.zeros(10, "int32")))
+    some = pictures.some(np.array([7, 2, 7]))
+    assert [round(255 * float(picture[0, 0, 0])) for picture in some] == [7, 2, 7]
+    assert sum(len(batch) for batch in pictures.batches()) == 10
+
+
+def test_grey_is_zero_and_each_projection_has_its_own_scale():
+    numbers = np.array([[0, 2], [-1, np.nan]], "float32").reshape(2, 2, 1)
+    drawn = signed(numbers)
+    np.testing.assert_array_equal(drawn[0, 0], [128] * 3)
+    np.testing.assert_array_equal(drawn[0, 1], [255] * 3)
+    np.testing.assert_array_equal(drawn[1, 0], [64] * 3)
+    assert len(set(drawn[1, 1].tolist())) > 1
+    np.testing.assert_array_equal(drawn, signed(1000 * numbers))
+    np.testing.assert_array_equal(signed(np.zeros((1, 1, 3))), np.full((1, 1, 3), 128))
+
+
+def test_projections_lie_beside_their_patches_cut_to_what_was_seen(trained):
+    settings = config.load(trained / "lenet" / "config.yaml")
+    picture = np.zeros((28, 28, 1), "float32")
+    picture[0, 5] = 1
+    explainer = Explainer(settings, trained / "lenet", "best", OnePicture(picture), (28, 28, 1))
+    # The first convolution sees 5x5 pixels around its own: two rows lie above the picture.
+    rows, columns = explainer._span("conv1", picture.shape, np.array([0, 5]))
+    assert (rows, columns) == (range(-2, 3), range(3, 8))
+    found = strongest(explainer.model, "conv1", explainer.pictures.batches(), 1)
+    drawn = explainer._maps(explainer.model, "conv1", found, [0], ["saliency"])
+    (patch,), (projection,) = drawn[0].patches, drawn[0].projections["saliency"]
+    assert patch.shape == projection.shape == (5, 5, 1)
+    row, column = found.places[0, 0]
+    kernel = explainer.model.get_layer("conv1").kernel.numpy()[..., 0] / 0.3081
+    inside = np.isfinite(projection)
+    np.testing.assert_array_equal(inside, np.isfinite(patch))
+    if found.values[0, 0] > 0:
+        np.testing.assert_allclose(projection[inside], kernel[inside], rtol=1e-5)
+    assert (row, column) != (5, 0)
+
+
+def test_a_page_holds_each_map_once_and_is_the_same_for_the_same_maps():
+    cells = [np.full((3, 3, 1), value) for value in range(9)]
+    maps = [Map(f"map {n}", {"guided": cells}, [cell / 9 for cell in cells]) for n in range(4)]
+    page = projections([Group("conv", "", maps)], ["a note"])
+    np.testing.assert_array_equal(page, projections([Group("conv", "", maps)], ["a note"]))
+    assert page.shape[0] > projections([Group("conv", "", maps[:3])], ["a note"]).shape[0]
+    with pytest.raises(ValueError, match="expected groups with maps"):
+        projections([Group("conv", "", [])], [])
+
+
+def test_a_sheet_a_layer_is_in_the_figures_and_in_tensorboard(trained):
+    words = "run=lenet top=4 maps=[1,0] method=[saliency,guided]"
+    out, _ = run("src.explain", words, trained)
+    assert [line.partition(":")[0] for line in out.splitlines()] == ["conv1", "conv2"]
+    for layer in ("conv1", "conv2"):
+        assert Image.open(trained / "lenet" / "figures" / f"explain-{layer}.png").width > 200
+        events = next((trained / "lenet" / "tensorboard").glob(f"*.{layer}"))
+        tags = EventAccumulator(str(events)).Reload().Tags()
+        assert f"explain/{layer}" in tags["tensors"]
+
+
+def test_a_picture_of_any_size_takes_the_place_of_a_split(trained):
+    Image.fromarray(np.arange(40 * 50 * 3, dtype="uint8").reshape(40, 50, 3)).save(
+        trained / "a photo.png"
+    )
+    run("src.explain", ["run=lenet", "layer=conv2", "input=a photo.png"], trained)
+    assert (trained / "lenet" / "figures" / "explain-conv2-a-photo.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("layer=conv9", "layer= as one of normalise, conv1"),
+        ("layer=conv1 maps=4", "maps= from 0 to 3 for layer=conv1; received 4"),
+        ("layer=[]", "at least one in layer="),
+    ],
+    ids=["layer", "map", "none"],
+)
+def test_what_there_is_not_is_told_in_one_line(words, told, trained):
+    assert told in refused(trained, f"run=lenet {words}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["method=grad", "top=0", "maps=[-1]", "split=all", "colour=red", "checkpoint=first"],
+)
+def test_a_wrong_word_is_told_in_one_line(words, trained):
+    _, err = run("src.explain", f"run=lenet {words}", trained, status=2)
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_a_picture_that_is_none_is_told_in_one_line(trained):
+    (trained / "text.png").write_text("no picture")
+    _, err = run("src.explain", "run=lenet input=text.png", trained, status=2)
+    assert "text.png: expected a picture" in err
+
+
+def test_pictures_there_are_none_of_are_refused():
+    with pytest.raises(UserError, match="expected pictures"):
+        strongest(network(), "relu", [], 3)
