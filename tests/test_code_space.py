@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from PIL import ImageDraw
 
 from src import figures
 from src.data.dataset import Split
@@ -171,6 +172,24 @@ def test_points_have_the_colour_of_their_class(classes):
     page = figures.plane(points, np.arange(classes), [f"class {i}" for i in range(classes)], "t")
     assert len(set(line_colours(classes))) == classes
     assert all((page == colour).all(-1).sum() >= 100 for colour in line_colours(classes))
+
+
+def test_long_names_do_not_cover_the_points(monkeypatch):
+    written = []
+    draw_text = ImageDraw.ImageDraw.text
+
+    def record(self, xy, text, *rest, **more):
+        written.append(text)
+        return draw_text(self, xy, text, *rest, **more)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", record)
+    points = np.arange(6.0).reshape(3, 2)
+    figures.plane(points, np.arange(3), ["a", "b", "c"], "t")
+    assert [written.count(name) for name in "abc"] == [2, 2, 2]
+    written.clear()
+    figures.plane(points, np.arange(3), ["Abyssinian cat", "b", "c"], "t")
+    assert {"0", "1", "2", "0 Abyssinian cat", "1 b"} <= set(written)
+    assert "Abyssinian cat" not in written
 
 
 def test_points_without_labels_or_that_are_not_finite_make_a_plane():

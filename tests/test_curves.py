@@ -51,6 +51,13 @@ def test_what_is_no_number_leaves_a_gap(gap):
     assert 0 < len(set(broken[:, 1])) < 0.6 * len(set(whole[:, 1]))
 
 
+def test_a_deviation_that_reaches_zero_does_not_flatten_the_curves():
+    y = np.array([1, 0.1, 0.02])
+    alone = where(curves([Panel("p", [line(y, colour=RED)])])[:270], RED)
+    banded = where(curves([Panel("p", [line(y, colour=RED, spread=0.99 * y)])])[:270], RED)
+    assert np.ptp(banded[:, 0]) > 0.8 * np.ptp(alone[:, 0])
+
+
 @pytest.mark.parametrize("points", [0, 1, 2, 31, 100_000])
 def test_any_number_of_points_makes_a_picture_of_one_size(points):
     y = np.random.default_rng(0).random(points)

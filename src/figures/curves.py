@@ -262,12 +262,12 @@ def _whole(line: Line) -> list[slice]:
 
 
 def _reach(line: Line) -> NDArray[np.float64]:
-    """All values that an axis must hold; a band that touches zero does not widen a logarithm."""
+    """All values that an axis must hold; a band that comes near zero does not widen a logarithm."""
     parts = [line.y[part] for part in _whole(line)]
     if line.spread is not None:
-        parts += [line.y[part] + line.spread[part] for part in _whole(line)]
-        lower = [line.y[part] - line.spread[part] for part in _whole(line)]
-        parts += [np.where(low > 0, low, np.nan) for low in lower]
+        for part in _whole(line):
+            y, spread = line.y[part], line.spread[part]
+            parts += [y + spread, np.where(y - spread > y / 3, y - spread, y)]
     return np.concatenate(parts or [np.zeros(0)])
 
 

@@ -31,6 +31,7 @@ from src.figures.curves import line_colours
 _FINE = 4
 _PLANE = 560
 _SPACE = 2
+_SHORT = 30
 # Of a grid: pictures that are wider than high have room below each other.
 _HIGHEST = 1600
 
@@ -92,7 +93,8 @@ def plane(
 ) -> Picture:
     """Points in the plane, in the colour of their class, whose name stands at their median.
 
-    Both axes have one scale, so that distances are what they look like.
+    In the place of long names, which would cover the points, stand the numbers of the legend. Both
+    axes have one scale, so that distances are what they look like.
 
     Args:
         points: floats `[n, 2]`; those that are not finite are left out.
@@ -112,18 +114,21 @@ def plane(
     if labels is not None:
         of = checks.labels("labels", labels, (len(at),), len(names))
     colours = line_colours(len(names)) if labels is not None else [INK]
+    short = max(text_width(name, BODY, bold=True) for name in names) <= _SHORT
+    marks = names if short else [str(i) for i in range(len(names))]
     block, draw = canvas(_PLANE + LINE, _PLANE + LINE)
     if known.any():
         block.paste(_scatter(at[known], of[known], colours), (LINE, 0))
     if labels is not None and known.any():
-        _name_classes(draw, at[known], of[known], names)
+        _name_classes(draw, at[known], of[known], marks)
     draw.rectangle((LINE, 0, _PLANE + LINE - 1, _PLANE - 1), outline=RULE)
     text(draw, (LINE + _PLANE / 2, _PLANE + 4), axes[0], BODY - 1, MUTED, "ma")
     side, pen = canvas(ceil(text_width(axes[1], BODY - 1)) + 1, BODY + 3)
     text(pen, (0, 0), axes[1], BODY - 1, MUTED)
     side = side.transpose(Image.Transpose.ROTATE_90)
     block.paste(side, (0, max(0, (_PLANE - side.height) // 2)))
-    keys = [Key(shorten(n), swatch(c)) for n, c in zip(names, colours, strict=False)]
+    entries = names if short else [f"{i} {name}" for i, name in enumerate(names)]
+    keys = [Key(shorten(n), swatch(c)) for n, c in zip(entries, colours, strict=False)]
     return page([heading(title, note), block], keys if labels is not None else ())
 
 
@@ -168,7 +173,6 @@ def _name_classes(
     pixels = _to_pixels(at)
     for label in np.unique(of):
         x, y = np.median(pixels[of == label], axis=0)
-        name = shorten(names[label], 90)
-        wide = text_width(name, BODY, bold=True) / 2 + 3
+        wide = text_width(names[label], BODY, bold=True) / 2 + 3
         draw.rectangle((LINE + x - wide, y - 9, LINE + x + wide, y + 8), PAPER, RULE)
-        text(draw, (LINE + x, y), name, anchor="mm", bold=True)
+        text(draw, (LINE + x, y), names[label], anchor="mm", bold=True)
