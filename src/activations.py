@@ -100,7 +100,7 @@ def strongest(model: keras.Model, layer: str, batches: Iterable[np.ndarray], top
 def _peaks(network: keras.Model) -> Callable[[Any], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     """Finds the largest element of each map of each picture, and where it is; `[batch, maps]`."""
 
-    @tf.function(inputsignature=[signature(network)])
+    @tf.function(input_signature=[signature(network)])
     def peaks(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         maps = network(pictures, training=False)
         if len(maps.shape) == 2:
