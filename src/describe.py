@@ -46,11 +46,15 @@ def main(values: dict[str, Any], words: list[str]) -> int:
         )
     shape = height, width, channels
     quiet.tensorflow()
+    import keras
+
     from src.models import layer_table
     from src.models.build import build
 
     try:
-        rows = layer_table.rows(build(settings.model, shape, settings.data.classes))
+        # Sizes are counted: weights are declared, and no memory is taken for them.
+        with keras.StatelessScope(initialize_variables=False):
+            rows = layer_table.rows(build(settings.model, shape, settings.data.classes))
     except ValueError as error:
         raise UserError(f"model={settings.model.name} on input={_times(shape)}: {error}") from error
     totals = {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}

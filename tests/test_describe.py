@@ -1,6 +1,7 @@
 """The table of a model: the paper's numbers, Keras' own counts, and what an output really sees."""
 
 import json
+from pathlib import Path
 
 import hydra
 import keras
@@ -18,6 +19,7 @@ from src.layers.pooling import (
     MaxUnpool2D,
 )
 from src.models import layer_table
+from src.models.anatomy import anatomy
 from src.models.build import build
 from src.words import CONFIGS
 from tests.commands import run
@@ -81,7 +83,7 @@ def test_arithmetic_and_keras_count_the_same_weights(name):
     for layer in model.layers[1:]:
         shapes = [tuple(t.shape[1:]) for t in (layer.input, layer.output) if hasattr(t, "shape")]
         if len(shapes) == 2:
-            _, cost = layer_table._anatomy(layer, *shapes)
+            _, cost = anatomy(layer, *shapes)
             trainable = sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
             assert cost.parameters == trainable, layer.name
 
@@ -156,11 +158,56 @@ def test_unpooling_sees_the_positions_as_well_as_the_values():
     assert rows["end"].output_shape == (40, 40, 2)
 
 
-def test_layers_and_sizes_that_are_not_known_are_refused():
-    inputs = keras.Input((8, 8, 3))
-    model = keras.Model(inputs, keras.layers.LayerNormalization(name="odd")(inputs))
-    with pytest.raises(ValueError, match="received LayerNormalization 'odd'"):
-        layer_table.rows(model)
+kl = keras.layers
+# Stock layers on maps of 8x8x4, with the parameters of each, and what one of its outputs sees
+# behind a 3x3 convolution; None if that is not known.
+STOCK = {
+    "global average": (kl.GlobalAveragePooling2D(), 0, (10, 10)),
+    "global max": (kl.GlobalMaxPooling2D(keepdims=True), 0, (10, 10)),
+    "nearest": (kl.UpSampling2D(2), 0, (3, 3)),
+    "bilinear": (kl.UpSampling2D(2, interpolation="bilinear"), 0, (4, 4)),
+    "bicubic": (kl.UpSampling2D(2, interpolation="bicubic"), 0, None),
+    # 3x3 kernels of 4 maps, 4 x 6 weights and 6 biases.
+    "separable": (kl.SeparableConv2D(6, 3), 9 * 4 + 4 * 6 + 6, (5, 5)),
+    "depthwise": (kl.DepthwiseConv2D(3, strides=2, depth_multiplier=2), 9 * 8 + 8, (5, 5)),
+    "layer norm": (kl.LayerNormalization(), 8, (3, 3)),
+    "layer norm of all": (kl.LayerNormalization(axis=(1, 2, 3)), 512, None),
+    "group norm": (kl.GroupNormalization(2), 8, None),
+    "batch norm": (kl.BatchNormalization(), 16, (3, 3)),
+    "leaky": (kl.LeakyReLU(), 0, (3, 3)),
+    "prelu": (kl.PReLU(shared_axes=(1, 2)), 4, (3, 3)),
+    "spatial dropout": (kl.SpatialDropout2D(0.1), 0, (3, 3)),
+    "resizing": (kl.Resizing(5, 5), 0, None),
+}
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_stock_layers_are_known_or_shown_without_a_receptive_field(name):
+    layer, parameters, sees = STOCK[name]
+    inputs = keras.Input((10, 10, 1))
+    x = layer(keras.layers.Conv2D(4, 3, name="first")(inputs))
+    rows = layer_table.rows(keras.Model(inputs, keras.layers.ReLU(name="end")(x)))
+    assert (rows[1].parameters, rows[1].receptive_field) == (parameters, sees)
+    # Nor is anything known of what comes after it.
+    assert rows[2].receptive_field == sees
+
+
+def test_branches_are_merged_by_every_merging_layer():
+    inputs = keras.Input((10, 10, 1))
+    for merge in (kl.Add, kl.Multiply, kl.Maximum, kl.Minimum, kl.Average, kl.Subtract):
+        wide = kl.Conv2D(2, 5, padding="same")(inputs)
+        model = keras.Model(inputs, merge(name="end")([wide, kl.Conv2D(2, 1)(inputs)]))
+        assert table(model)["end"].receptive_field == (5, 5)
+
+
+def test_a_squeeze_and_excitation_is_shown():
+    inputs = keras.Input((10, 10, 4))
+    squeezed = kl.Conv2D(4, 1)(kl.GlobalAveragePooling2D(keepdims=True)(inputs))
+    rows = table(keras.Model(inputs, kl.Multiply(name="end")([inputs, squeezed])))
+    assert rows["end"].receptive_field == (10, 10)
+
+
+def test_sizes_that_are_not_known_are_refused():
     inputs = keras.Input((None, 8, 3))
     with pytest.raises(ValueError, match="expected a model of known size"):
         layer_table.rows(keras.Model(inputs, keras.layers.ReLU()(inputs)))
@@ -221,3 +268,11 @@ def test_a_mistake_is_one_line(words, line, tmp_path):
     out, err = run("src.describe", words, tmp_path, status=2)
     assert (out, err.count("\n")) == ("", 1)
     assert line in err
+
+
+def test_a_model_larger_than_the_memory_is_described():
+    words = "model=lenet_mnist model.filters=1024 input=4000x4000x1 json=true"
+    out, _ = run("src.describe", words, Path.cwd())
+    # A dense layer of 1000x1000x2048 inputs and 512 units: four terabytes in float32.
+    rows = {row["name"]: row for row in json.loads(out)["layers"]}
+    assert rows["fc1"]["parameters"] == (1000 * 1000 * 2048 + 1) * 512

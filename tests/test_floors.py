@@ -35,7 +35,8 @@ src.layers  src.layers.adjoints
 src.models.vgg16
 src.models.backbones
 src.models.lenet5  src.models.lenet_mnist  src.models.autoencoder  src.models.fcn
-src.models.layer_table  src.models.build  src.models.deconvnet
+src.models.anatomy  src.models.build  src.models.deconvnet
+src.models.layer_table
 src.training.metrics  src.training.losses  src.training.optimizers
 src.training.plan  src.training.averages  src.training.earlier
 src.training.stored
