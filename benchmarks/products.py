@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-# LeNet-5 is trained between phases of its maps, not layer by layer.
+# LeNet-5 is trained after space to depth, not layer by layer.
 MODELS = ("lenet_mnist", "autoencoder")
 PRODUCTS = ("forward", "input", "kernel")
 _READINGS, _TIMES = 15, 20
@@ -59,18 +59,23 @@ def _of_layer(layer: keras.layers.Layer, batch: int) -> dict[str, float]:
     import keras
     import tensorflow as tf
 
+    from src.kernels.accelerate import accelerate
+
     layer.activation, layer.use_bias = keras.activations.linear, False
     x, dy = (
         tf.cast(tf.random.normal((batch, *shape[1:])), layer.compute_dtype)
         for shape in (layer.input.shape, layer.output.shape)
     )
 
+    inputs = keras.Input(x.shape[1:], dtype=layer.compute_dtype)
+    forward = accelerate(keras.Model(inputs, layer(inputs)))
+
     def product(of: str) -> tf.Tensor:
         if of == "forward":
-            return layer(x)
+            return forward(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = layer(x)
+            y = forward(x)
         return tape.gradient(y, x if of == "input" else layer.kernel.value, dy)
 
     return {of: _milliseconds(functools.partial(product, of)) for of in PRODUCTS}

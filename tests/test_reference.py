@@ -136,3 +136,21 @@ def test_bilinear_kernels_by_hand():
         kernel = reference.bilinear_kernel(factor)
         assert kernel.shape == (2 * factor - factor % 2,) * 2
         assert kernel.sum() == pytest.approx(factor**2)
+
+
+def test_one_number_stands_for_both_sides():
+    generator = np.random.default_rng(0)
+    x, w = generator.integers(-9, 9, (1, 6, 6, 2)), generator.integers(-9, 9, (3, 3, 2, 2))
+    calls = [
+        (reference.conv2d, (x, w), (2,), ("same",)),
+        (reference.conv2d_transpose, (x, w), (2,), ("same",)),
+        (reference.conv2d_transpose, (x, w), (2,), ("same", 11)),
+        (reference.max_pool_with_argmax, (x,), (2, 2), ("valid",)),
+        (reference.average_unpool, (x,), (2,), ()),
+        (reference.average_unpool, (x,), (2, 11), ()),
+    ]
+    for function, arrays, sides, rest in calls:
+        one = function(*arrays, *sides, *rest)
+        pairs = [(side, side) for side in sides]
+        both = [(side, side) if isinstance(side, int) else side for side in rest]
+        np.testing.assert_array_equal(one, function(*arrays, *pairs, *both))

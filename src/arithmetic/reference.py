@@ -3,19 +3,23 @@
 The oracle of the tests. It shares no code with what it checks, and computes in the dtype of its
 arguments, so integers stay exact. Maps are `[batch, height, width, channels]`, kernels
 `[height, width, in, out]` for a convolution and `[height, width, out, in]` for a transposed one;
-`strides` are `(vertical, horizontal)` and `padding` is "valid" or "same" as in TensorFlow.
+strides and sizes are `(vertical, horizontal)` or one number for both, as in Keras, and `padding` is
+"valid" or "same" as in TensorFlow.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+Sides = int | tuple[int, int]
 
-def conv2d(x: np.ndarray, w: np.ndarray, strides: tuple[int, int], padding: str) -> np.ndarray:
+
+def conv2d(x: np.ndarray, w: np.ndarray, strides: Sides, padding: str) -> np.ndarray:
     """Cross-correlates `x` with `w`, which is what networks call a convolution.
 
     `y[o] = sum over j of x[o * stride + j - pad] * w[j]`, zeros outside the picture.
     """
+    strides = _both(strides)
     batch, height, width, _ = x.shape
     kernel_height, kernel_width, _, channels = w.shape
     rows, top = _outputs(height, kernel_height, strides[0], padding)
@@ -32,9 +36,9 @@ def conv2d(x: np.ndarray, w: np.ndarray, strides: tuple[int, int], padding: str)
 def conv2d_transpose(
     x: np.ndarray,
     w: np.ndarray,
-    strides: tuple[int, int],
+    strides: Sides,
     padding: str,
-    output_size: tuple[int, int] | None = None,
+    output_size: Sides | None = None,
 ) -> np.ndarray:
     """The transpose (adjoint) of `conv2d`, scattering each input through the kernel.
 
@@ -52,11 +56,13 @@ def conv2d_transpose(
     """
     batch, height, width, _ = x.shape
     kernel_height, kernel_width, channels, _ = w.shape
+    strides = _both(strides)
     if output_size is None:
         output_size = (
             _largest(height, kernel_height, strides[0], padding),
             _largest(width, kernel_width, strides[1], padding),
         )
+    output_size = _both(output_size)
     top = _crop(height, kernel_height, strides[0], padding, output_size[0])
     left = _crop(width, kernel_width, strides[1], padding, output_size[1])
     y = np.zeros((batch, *output_size, channels), np.result_type(x, w))
@@ -71,9 +77,9 @@ def conv2d_transpose(
 def conv2d_transpose_by_zero_stuffing(
     x: np.ndarray,
     w: np.ndarray,
-    strides: tuple[int, int],
+    strides: Sides,
     padding: str,
-    output_size: tuple[int, int],
+    output_size: Sides,
 ) -> np.ndarray:
     """The transposed convolution as an ordinary one, on a picture with zeros between its pixels.
 
@@ -88,6 +94,7 @@ def conv2d_transpose_by_zero_stuffing(
         padding: that of the convolution.
         output_size: height and width.
     """
+    strides, output_size = _both(strides), _both(output_size)
     batch, height, width, inputs = x.shape
     kernel_height, kernel_width, _, _ = w.shape
     top = kernel_height - 1 - _crop(height, kernel_height, strides[0], padding, output_size[0])
@@ -103,13 +110,14 @@ def conv2d_transpose_by_zero_stuffing(
 
 
 def max_pool_with_argmax(
-    x: np.ndarray, pool_size: tuple[int, int], strides: tuple[int, int], padding: str
+    x: np.ndarray, pool_size: Sides, strides: Sides, padding: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """The largest element of each window and where it is.
 
     The index is `(row * width + column) * channels + channel` within the picture. The first of
     equals wins, in row-major order; NaN is larger than any number; padding is no element.
     """
+    pool_size, strides = _both(pool_size), _both(strides)
     batch, height, width, channels = x.shape
     rows, top = _outputs(height, pool_size[0], strides[0], padding)
     columns, left = _outputs(width, pool_size[1], strides[1], padding)
@@ -145,16 +153,16 @@ def max_unpool(values: np.ndarray, indices: np.ndarray, height: int, width: int)
     return y
 
 
-def average_unpool(
-    x: np.ndarray, pool_size: tuple[int, int], output_size: tuple[int, int] | None = None
-) -> np.ndarray:
+def average_unpool(x: np.ndarray, pool_size: Sides, output_size: Sides | None = None) -> np.ndarray:
     """Gives every element of a window the window's value, so that pooling gives `x` back.
 
     Elements that no window covers, left over by a VALID pooling, are zero.
     """
+    pool_size = _both(pool_size)
     batch, rows, columns, channels = x.shape
     if output_size is None:
         output_size = (rows * pool_size[0], columns * pool_size[1])
+    output_size = _both(output_size)
     top = max(rows * pool_size[0] - output_size[0], 0) // 2
     left = max(columns * pool_size[1] - output_size[1], 0) // 2
     y = np.zeros((batch, *output_size, channels), x.dtype)
@@ -176,6 +184,10 @@ def bilinear_kernel(factor: int) -> np.ndarray:
     for i, j in np.ndindex(size, size):
         kernel[i, j] = (1 - abs(i - middle) / factor) * (1 - abs(j - middle) / factor)
     return kernel
+
+
+def _both(sides: Sides) -> tuple[int, int]:
+    return (sides, sides) if isinstance(sides, int) else sides
 
 
 def _outputs(size: int, kernel: int, stride: int, padding: str) -> tuple[int, int]:
