@@ -51,6 +51,8 @@ def main(words: list[str]) -> int:
     with runs.writing(target.parent):
         figures.save_png(target, comparison.picture(tables))
     for table in tables:
+        if len(tables) > 1:
+            print(table[0].runs[0].task)
         print(_table(table) + "\n")
     for run in compared:
         if run.status != "finished":

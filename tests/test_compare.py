@@ -85,6 +85,16 @@ def test_the_best_on_validation_comes_first_as_its_metric_has_it(made, capsys):
     assert [line[0] for line in compared(capsys, "down")[1:4]] == ["3", "6", "9"]
 
 
+def test_runs_of_two_tasks_have_a_table_each_with_its_name(made, capsys):
+    made("a", "model=lenet5")
+    made("b", "model=autoencoder")
+    lines = [line[0] for line in compared(capsys, "a", "b")]
+    assert (lines[0], lines[1], lines[4], lines[5]) == (
+        *("classification", "runs"),
+        *("reconstruction", "runs"),
+    )
+
+
 def test_equal_settings_that_found_other_data_are_told_apart(made):
     two = [comparison.read(made("a")), comparison.read(made("b", digest="b" * 64))]
     assert [group.settings for group in comparison.groups(two)] == [
