@@ -34,7 +34,7 @@ from src.data.pipeline import training_batches
 from src.data.prepared import decoder
 from src.data.sources import mnist_5k
 from src.data.streamed import open_records
-from src.models.autoencoder import build_autoencoder
+from src.models.autoencoder import build as build_autoencoder
 
 BATCH = 50
 

@@ -9,10 +9,10 @@ from keras import layers
 from src import config
 from src.kernels.accelerate import accelerate
 from src.layers import scaled_tanh
-from src.models.autoencoder import build_autoencoder
-from src.models.fcn import build_fcn
-from src.models.lenet5 import build_lenet5
-from src.models.lenet_mnist import build_lenet_mnist
+from src.models.autoencoder import build as build_autoencoder
+from src.models.fcn import build as build_fcn
+from src.models.lenet5 import build as build_lenet5
+from src.models.lenet_mnist import build as build_lenet_mnist
 
 
 def lenet5():

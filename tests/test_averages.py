@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src import config
-from src.models.autoencoder import build_autoencoder
+from src.models.autoencoder import build as build_autoencoder
 from src.training.averages import AveragedModel
 
 

@@ -7,10 +7,10 @@ import pytest
 from keras import layers
 
 from src import config
-from src.models.autoencoder import build_autoencoder
-from src.models.fcn import build_fcn
-from src.models.lenet5 import build_lenet5
-from src.models.lenet_mnist import build_lenet_mnist
+from src.models.autoencoder import build as build_autoencoder
+from src.models.fcn import build as build_fcn
+from src.models.lenet5 import build as build_lenet5
+from src.models.lenet_mnist import build as build_lenet_mnist
 from src.training.earlier import readable
 
 DIGIT = (28, 28, 1)

@@ -10,7 +10,7 @@ from src import config
 from src.errors import UserError
 from src.models import layer_table, vgg16
 from src.models.build import build
-from src.models.fcn import build_fcn
+from src.models.fcn import build as build_fcn
 
 ANY = (None, None, 3)
 SMALL = {"filters": 2, "score_channels": None}

@@ -34,7 +34,7 @@ src.kernels.accelerate  src.layers.lenet5  src.layers.pooling
 src.layers  src.layers.adjoints
 src.models.vgg16
 src.models.backbones
-src.models.lenet5  src.models.lenet_mnist  src.models.autoencoder  src.models.fcn
+src.models.*
 src.models.anatomy  src.models.build  src.models.deconvnet
 src.models.layer_table
 src.training.metrics  src.training.losses  src.training.optimizers

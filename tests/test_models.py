@@ -9,9 +9,9 @@ from src.kernels.accelerate import accelerate
 from src.kernels.activations import scaled_tanh_in_float32, silu_in_float32
 from src.layers import EuclideanRbf, SparseConv2D, scaled_tanh
 from src.layers import digit_codes as codes
-from src.models.autoencoder import build_autoencoder
-from src.models.lenet5 import build_lenet5
-from src.models.lenet_mnist import build_lenet_mnist
+from src.models.autoencoder import build as build_autoencoder
+from src.models.lenet5 import build as build_lenet5
+from src.models.lenet_mnist import build as build_lenet_mnist
 
 DIGIT = (28, 28, 1)
 

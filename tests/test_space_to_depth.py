@@ -9,7 +9,7 @@ from src import config
 from src.arithmetic import reference
 from src.kernels.accelerate import accelerate
 from src.kernels.space_to_depth import blocked_kernel, blocked_pooling, space_to_depth
-from src.models.lenet5 import build_lenet5
+from src.models.lenet5 import build as build_lenet5
 
 
 def divided(maps, stride):

@@ -16,7 +16,9 @@ from src.layers import AverageUnpool2D, MaxPoolWithArgmax2D, MaxUnpool2D
 _HIDDEN = 256
 
 
-def build_autoencoder(model: config.Autoencoder, input_shape: tuple[int, int, int]) -> keras.Model:
+def build(
+    model: config.Autoencoder, input_shape: tuple[int, int, int], classes: int = 0
+) -> keras.Model:
     """Builds the autoencoder; its output is the reconstruction, in [0, 1] like its input.
 
     With `decoder=max_unpool` the encoder's switches go round the code to the decoder: the picture
@@ -25,10 +27,12 @@ def build_autoencoder(model: config.Autoencoder, input_shape: tuple[int, int, in
     Args:
         model: its options.
         input_shape: `(height, width, channels)`; 4 divides height and width.
+        classes: of the data set, which an autoencoder does not ask for.
 
     Raises:
         ValueError: if 4 does not divide height and width.
     """
+    del classes
     height, width, channels = input_shape
     if height % 4 or width % 4:
         raise ValueError(f"expected height and width that 4 divides; received {input_shape=}")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+
 import keras
 
 from src import config
 from src.errors import UserError
-from src.models.autoencoder import build_autoencoder
-from src.models.fcn import build_fcn
-from src.models.lenet5 import build_lenet5
-from src.models.lenet_mnist import build_lenet_mnist
 
 
 def build(model: config.Model, input_shape: config.Shape, classes: int) -> keras.Model:
-    """Builds a model by its registered name.
+    """Builds a model: the section `src/config/models/x.py` is built by `src/models/x.py`.
 
     Args:
         model: its options.
@@ -23,16 +21,7 @@ def build(model: config.Model, input_shape: config.Shape, classes: int) -> keras
     Raises:
         UserError: the images have more than one size, and the model takes one only.
     """
-    if isinstance(model, config.Fcn):
-        return build_fcn(model, input_shape, classes)
-    height, width, channels = input_shape
-    if height is None or width is None:
+    if not model.any_size and None in input_shape:
         raise UserError(f"expected images of one size for model={model.name}; received several")
-    shape = height, width, channels
-    match model:
-        case config.LeNet5():
-            return build_lenet5(model, shape, classes)
-        case config.LeNetMnist():
-            return build_lenet_mnist(model, shape, classes)
-        case config.Autoencoder():
-            return build_autoencoder(model, shape)
+    page = importlib.import_module(f"src.models.{type(model).__module__.rpartition('.')[2]}")
+    return page.build(model, input_shape, classes)

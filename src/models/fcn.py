@@ -22,7 +22,7 @@ from src.models import backbones
 from src.models.backbones import Stage
 
 
-def build_fcn(model: config.Fcn, input_shape: config.Shape, classes: int) -> keras.Model:
+def build(model: config.Fcn, input_shape: config.Shape, classes: int) -> keras.Model:
     """Builds the network; its output is one logit a class for each pixel of the input.
 
     The names of the layers do not depend on the size of the pictures, and those that two strides

@@ -12,9 +12,7 @@ from src import config
 from src.layers import C3_TABLE, EuclideanRbf, SparseConv2D, Subsampling2D, digit_codes, scaled_tanh
 
 
-def build_lenet5(
-    model: config.LeNet5, input_shape: tuple[int, int, int], classes: int
-) -> keras.Model:
+def build(model: config.LeNet5, input_shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Builds LeNet-5, which returns logits for images `[batch, height, width, 1]` in [0, 1].
 
     Args:

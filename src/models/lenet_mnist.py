@@ -8,9 +8,7 @@ from keras import layers
 from src import config
 
 
-def build_lenet_mnist(
-    model: config.LeNetMnist, input_shape: tuple[int, int, int], classes: int
-) -> keras.Model:
+def build(model: config.LeNetMnist, input_shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Builds the 28x28 form: 32@5x5, 64@5x5, both SAME and max-pooled, 512 units, dropout.
 
     It returns logits for images `[batch, height, width, channels]` in [0, 1].

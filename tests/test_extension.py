@@ -1,5 +1,9 @@
-"""A new data set is three new files and no edit: here they are laid over a copy of the project."""
+"""A new model is three new files and no edit, and so is a new data set.
 
+Both are laid over a copy of the project, which then trains one on the other.
+"""
+
+import json
 import os
 import re
 import shutil
@@ -7,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from tests.commands import ROOT, read
 
@@ -55,10 +60,58 @@ def load(data: Stripes) -> DataSet:
     return DataSet(data.name, "drawn", digests(splits), ("dark", "bright"), "masks", splits)
 '''
 
+MODEL_YAML = """# @package _global_
+defaults:
+  - override /data: stripes
+  - _self_
+model:
+  name: tiny
+  init_from: null
+  maps: 4
+trainer:
+  batch_size: 4
+"""
+MODEL_SECTION = '''"""The section of `model=tiny`."""
+
+from typing import ClassVar, Literal
+
+from src.config.model import Model, TaskName
+from src.config.section import Positive
+
+
+class Tiny(Model):
+    """A segmenter of two convolutions.
+
+    Attributes:
+        maps: of the first of them.
+    """
+
+    task: ClassVar[TaskName] = "segmentation"
+    any_size: ClassVar[bool] = True
+
+    name: Literal["tiny"]
+    maps: Positive = 4
+'''
+MODEL = '''"""Two convolutions, from pixels to the scores of classes."""
+
+import keras
+from keras import layers
+
+from src.config.models.tiny import Tiny
+
+
+def build(model: Tiny, input_shape: tuple[int | None, ...], classes: int) -> keras.Model:
+    """Builds the network."""
+    x = inputs = keras.Input(input_shape, name="image")
+    x = layers.Conv2D(model.maps, 3, padding="same", activation="relu", name="conv")(x)
+    x = layers.Conv2D(classes, 1, dtype="float32", name="score")(x)
+    return keras.Model(inputs, x, name="tiny")
+'''
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy of the project with three more files."""
+    """A copy of the project with six more files."""
     folder = tmp_path_factory.mktemp("project")
     for part in ("src", "configs"):
         ignored = shutil.ignore_patterns("__pycache__")
@@ -66,6 +119,9 @@ def project(tmp_path_factory):
     (folder / "configs/data/stripes.yaml").write_text(YAML)
     (folder / "src/config/datasets/stripes.py").write_text(SECTION)
     (folder / "src/data/sources/stripes.py").write_text(READER)
+    (folder / "configs/model/tiny.yaml").write_text(MODEL_YAML)
+    (folder / "src/config/models/tiny.py").write_text(MODEL_SECTION)
+    (folder / "src/models/tiny.py").write_text(MODEL)
     return folder
 
 
@@ -81,7 +137,7 @@ def run(project, module, words):
     return ended.returncode, ended.stdout, ended.stderr
 
 
-def test_it_is_trained_gone_on_with_evaluated_and_described(project):
+def test_a_new_data_set_is_trained_on_gone_on_with_evaluated_and_described(project):
     words = "model=fcn model.filters=2 data=stripes data.width=28 trainer.batch_size=4"
     for module, more in (
         ("src.train", f"{words} trainer.steps=2 run_dir=run"),
@@ -98,13 +154,38 @@ def test_it_is_trained_gone_on_with_evaluated_and_described(project):
     assert set(found["evaluations"]["best-test"]["class_iou"]) == {"dark", "bright"}
 
 
+def test_a_new_model_is_trained_gone_on_with_evaluated_described_and_predicts(project):
+    Image.new("L", (20, 12)).save(project / "picture.png")
+    for module, words in (
+        ("src.train", "model=tiny model.maps=3 trainer.steps=2 run_dir=tiny"),
+        ("src.train", "resume=tiny trainer.steps=4"),
+        ("src.eval", "run=tiny split=val"),
+        ("src.predict", "run=tiny input=picture.png output=predicted"),
+        (
+            "src.train",
+            "model=tiny model.maps=3 trainer.steps=1 model.init_from=tiny run_dir=second",
+        ),
+    ):
+        status, out, err = run(project, module, words)
+        assert status == 0, (module, out, err)
+    assert read(project / "tiny/results.json")["steps"] == 4
+    assert (project / "predicted/picture-overlay.png").exists()
+    status, out, err = run(project, "src.describe", "model=tiny json=true")
+    # 3 * 3 * 4 + 4 and 4 * 2 + 2 weights.
+    assert json.loads(out)["total"]["parameters"] == 50, err
+    assert "tiny" in run(project, "src.train", "--help")[1]
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        ("model=tiny data=mnist", "for model=tiny; received data=mnist"),
+        ("model=tiny model.maps=0", "model.maps: expected .* received 0"),
+        ("model=tiny trainer.label_smoothing=0.1", "label_smoothing=0 .* model=tiny"),
         ("model=lenet5 data=stripes", "for model=lenet5; received data=stripes"),
         ("model=fcn data=stripes data.width=0", "data.width: expected .* received 0"),
     ],
-    ids=["model", "width"],
+    ids=["data", "maps", "smoothing", "model", "width"],
 )
 def test_its_mistakes_are_told_like_those_of_the_others(project, words, line):
     status, _, err = run(project, "src.train", words)
