@@ -156,8 +156,11 @@ def test_a_picture_of_any_size_takes_the_place_of_a_split(trained):
         ("layer=conv9", "layer= as one of normalise, conv1"),
         ("layer=conv1 maps=4", "maps= from 0 to 3 for layer=conv1; received 4"),
         ("layer=[]", "at least one in layer="),
+        ("maps=some", "maps= as strongest, all, or numbers from 0 on such as [3,17]"),
+        ("maps=[-1]", "received [-1]"),
+        ("method=[guided,grad]", "method= as deconvnet, saliency, guided, or a list of these"),
     ],
-    ids=["layer", "map", "none"],
+    ids=["layer", "map", "none", "maps", "negative", "method"],
 )
 def test_what_there_is_not_is_told_in_one_line(words, told, trained):
     assert told in refused(trained, f"run=lenet {words}")
@@ -165,7 +168,7 @@ def test_what_there_is_not_is_told_in_one_line(words, told, trained):
 
 @pytest.mark.parametrize(
     "words",
-    ["method=grad", "top=0", "maps=[-1]", "split=all", "colour=red", "checkpoint=first"],
+    ["top=0", "split=all", "colour=red", "checkpoint=first"],
 )
 def test_a_wrong_word_is_told_in_one_line(words, trained):
     _, err = run("src.explain", f"run=lenet {words}", trained, status=2)

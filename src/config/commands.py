@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from src.config import datasets, models
 from src.config.data import Data
@@ -29,7 +29,27 @@ _NAMES = {"labels": "one label an image", "masks": "a mask an image"}
 
 
 Method = Literal["deconvnet", "saliency", "guided"]
-Count = Annotated[int, Field(ge=0)]
+
+
+def _maps(value: Any) -> Any:
+    numbers = value if isinstance(value, list) else [value]
+    whole = numbers and all(type(number) is int and number >= 0 for number in numbers)
+    if value not in ("strongest", "all") and not whole:
+        raise ValueError(
+            "expected maps= as strongest, all, or numbers from 0 on such as [3,17]; "
+            f"received {value}"
+        )
+    return value
+
+
+def _methods(value: Any) -> Any:
+    methods = value if isinstance(value, list) else [value]
+    if not methods or not all(method in get_args(Method) for method in methods):
+        raise ValueError(
+            f"expected method= as {', '.join(get_args(Method))}, or a list of these; "
+            f"received {value}"
+        )
+    return value
 
 
 class ConfigError(UserError):
@@ -219,9 +239,9 @@ class Explain(Section):
     run: Text
     checkpoint: Literal["best", "last"] = "best"
     layer: Text | list[Text] = "all"
-    maps: Literal["strongest", "all"] | Count | list[Count] = "strongest"
+    maps: Annotated[str | int | list[int], BeforeValidator(_maps)] = "strongest"
     top: Annotated[int, Field(ge=1, le=100)] = 9
-    method: Method | list[Method] = "deconvnet"
+    method: Annotated[Method | list[Method], BeforeValidator(_methods)] = "deconvnet"
     split: Literal["train", "val", "test"] = "val"
     input: Text | None = None
     max_megapixels: Megapixels = 100
@@ -237,8 +257,7 @@ class Explain(Section):
         return list(dict.fromkeys([self.method] if isinstance(self.method, str) else self.method))
 
     @model_validator(mode="after")
-    def _something_is_asked_for(self) -> Explain:
-        for key in ("layer", "maps", "method"):
-            if getattr(self, key) == []:
-                raise ValueError(f"expected at least one in {key}=; received {key}=[]")
+    def _a_layer_is_asked_for(self) -> Explain:
+        if self.layer == []:
+            raise ValueError("expected at least one in layer=; received layer=[]")
         return self
