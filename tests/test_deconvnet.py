@@ -138,7 +138,7 @@ def test_the_maps_of_a_picture_of_any_size_come_back_to_its_size(random):
 def test_a_linear_network_equals_its_gradient_whatever_the_method(method, random):
     x = image = keras.Input((17, 20, 2))
     x = layers.ZeroPadding2D(((1, 0), (2, 1)))(layers.Rescaling(2.0, offset=1.0)(x))
-    x = layers.Conv2D(4, (3, 2), (2, 3), padding="same", name="strided")(x)
+    x = layers.Conv2D(4, (4, 5), (2, 3), padding="same", name="strided")(x)
     x = layers.BatchNormalization(name="norm")(x)
     x = layers.Conv2D(4, 3, padding="valid", dilation_rate=2, name="dilated")(x)
     x = layers.Conv2D(4, 1, groups=2, name="grouped")(x)
@@ -154,6 +154,24 @@ def test_a_linear_network_equals_its_gradient_whatever_the_method(method, random
         seed, made = projected(model, layer.name, picture, method)
         expected = differentiated(model, layer.name, picture, seed)
         np.testing.assert_allclose(made, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_rectifier_in_any_layer_follows_the_rule_once(method, random):
+    x = image = keras.Input((9, 9, 4))
+    x = layers.DepthwiseConv2D(3, activation="relu", name="depthwise")(x)
+    x = layers.Conv2D(4, 1, groups=2, activation="relu", name="grouped")(x)
+    x = layers.SeparableConv2D(3, 3, activation="relu", name="separable")(x)
+    model = keras.Model(image, layers.Conv2D(2, 3, name="last")(x))
+    expect_equal(disturbed(model, random), ["depthwise", "grouped", "last"], method, random)
+
+
+def test_the_rectifiers_of_a_model_within_a_model_are_not_passed_over():
+    inner = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(1, 3, activation="relu")])
+    image = keras.Input((4, 4, 1))
+    model = keras.Model(image, layers.Flatten(name="flat")(inner(image)))
+    with pytest.raises(UserError, match="expected method=saliency"):
+        deconvnet(model, "flat", "guided")
 
 
 def test_where_windows_overlap_what_comes_back_adds(random):

@@ -168,10 +168,14 @@ class LayerAdjoint(_Backward):
     Args:
         node: the use of the layer in a functional model.
         inputs: those that count.
+        linear: whether the layer's activation, which is seen to before, is left out.
     """
 
-    def __init__(self, node: Any, inputs: list[keras.KerasTensor], **kwargs: Any) -> None:
+    def __init__(
+        self, node: Any, inputs: list[keras.KerasTensor], linear: bool, **kwargs: Any
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
+        self._linear = linear
         self.layer, self._arguments = node.operation, node.arguments
         self._ids = [id(tensor) for tensor in node.input_tensors]
         self._counted = [self._ids.index(id(tensor)) for tensor in inputs]
@@ -184,10 +188,20 @@ class LayerAdjoint(_Backward):
             values = dict(zip(self._ids, inputs, strict=True))
             values |= {self._ids[at]: x for at, x in zip(self._counted, counted, strict=True)}
             args, kwargs = self._arguments.fill_in(values)
-            return keras.tree.flatten(self.layer(*args, **kwargs))[0]
+            return keras.tree.flatten(self._run(*args, **kwargs))[0]
 
         parts = _gradients(forward, [inputs[at] for at in self._counted], gradient)
         return [ops.cast(part, "float32") for part in parts]
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._linear:
+            return self.layer(*args, **kwargs)
+        activation = self.layer.activation
+        self.layer.activation = keras.activations.linear
+        try:
+            return self.layer(*args, **kwargs)
+        finally:
+            self.layer.activation = activation
 
     def compute_output_spec(self, given: list[keras.KerasTensor]) -> list[keras.KerasTensor]:
         """Returns the symbolic outputs."""

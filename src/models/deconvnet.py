@@ -37,8 +37,9 @@ from src.layers.pooling import MaxPoolWithArgmax2D
 Method = Literal["deconvnet", "saliency", "guided"]
 Flow = list[tuple[keras.KerasTensor, keras.KerasTensor]]
 
-# Keras' activations that are layers of their own, but for a plain ReLU.
-_OTHER_ACTIVATIONS = (layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax)
+# Keras' activations that are layers of their own, but for a plain ReLU; and models within a model,
+# whose rectifiers are not looked for.
+_OTHER_ACTIVATIONS = (layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax, keras.Model)
 # In evaluation they hand on what they get, but for the activation, which is seen to by itself.
 _HANDED_ON = (
     *(layers.Activation, layers.ReLU, layers.Identity, layers.ActivityRegularization),
@@ -114,7 +115,7 @@ def _down(node: Any, gradient: keras.KerasTensor, method: Method) -> Flow:
     layer, (x, *more), output = _operation(node), node.input_tensors, node.output_tensors[0]
     kind = squashing(layer)
     if kind == "other":
-        return _by_gradient(node, gradient)
+        return _by_gradient(node, gradient, linear=False)
     if kind == "rectifier":
         gradient = Rectify(method, name=f"{layer.name}_rectify")(gradient, output)
     name = f"{layer.name}_back"
@@ -140,15 +141,15 @@ def _down(node: Any, gradient: keras.KerasTensor, method: Method) -> Flow:
             return [(x, MaxPoolAdjoint(name=name)(gradient, node.output_tensors[1], like=x))]
         case layers.Flatten() | layers.Reshape() if None not in x.shape[1:]:
             return [(x, layers.Reshape(x.shape[1:], dtype="float32", name=name)(gradient))]
-    return _by_gradient(node, gradient)
+    return _by_gradient(node, gradient, linear=kind == "rectifier")
 
 
-def _by_gradient(node: Any, gradient: keras.KerasTensor) -> Flow:
+def _by_gradient(node: Any, gradient: keras.KerasTensor, linear: bool) -> Flow:
     """The gradient of a layer that is linear, a maximum, or asked for its gradient."""
     inputs = _counted(node)
     if not inputs:
         return []
-    layer = LayerAdjoint(node, inputs, name=f"{_operation(node).name}_back")
+    layer = LayerAdjoint(node, inputs, linear, name=f"{_operation(node).name}_back")
     return list(zip(inputs, layer([gradient, *node.input_tensors]), strict=True))
 
 
