@@ -110,7 +110,8 @@ def _peaks(network: keras.Model) -> Callable[[Any], tuple[tf.Tensor, tf.Tensor, 
         at = tf.argmax(flat, axis=1)
         return tf.reduce_max(flat, axis=1), at // width, at % width
 
-    return peaks
+    # Called as it is, TensorFlow warns that one function is traced again and again, once a layer.
+    return peaks.get_concrete_function()
 
 
 def signature(network: keras.Model) -> tf.TensorSpec:

@@ -159,7 +159,7 @@ class Explainer:
             cell = max(high for high, _ in sizes), max(wide for _, wide in sizes)
             projected: dict[str, list[np.ndarray]] = {
                 method: [
-                    _cut(walk(picture[None], number, place[None])[0].numpy(), span, cell)
+                    _cut(walk(picture[None], np.int64(number), place[None])[0].numpy(), span, cell)
                     for picture, place, span in zip(pictures, places, spans, strict=True)
                 ]
                 for method, walk in walks.items()
@@ -197,7 +197,7 @@ def _walk(model: keras.Model, layer: str, method: config.Method) -> Callable[...
         seeds = tf.scatter_nd(tf.concat(where, axis=1), tf.ones(shape[0]), shape)
         return downwards([pictures, seeds], training=False)
 
-    return walk
+    return walk.get_concrete_function()
 
 
 def _chosen(layer: str, maps: str | int | list[int], found: Strongest) -> list[int]:
