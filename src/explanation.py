@@ -20,8 +20,8 @@ from src.models import layer_table
 from src.models.build import build
 from src.models.deconvnet import deconvnet, squashing
 from src.prediction import Facts
-from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoints
+from src.training.model import TrainingModel
 
 _MOST_MAPS, _UNTRAINED_MAPS = 9, 3
 _SHOWN = (
@@ -62,7 +62,7 @@ class Explainer:
         self._network = functools.lru_cache(16)(lambda size: build(trained.model, size, classes))
         self.pictures = pictures
         self.untrained = build(trained.model, shape, classes)
-        self.model = AveragedModel(build(trained.model, shape, classes), trained.trainer.ema)
+        self.model = TrainingModel(build(trained.model, shape, classes), trained.trainer.ema)
         saved = Checkpoints(folder / "checkpoints").named(checkpoint)
         saved.restore(self.model)
         self.step = saved.step

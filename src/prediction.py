@@ -20,8 +20,8 @@ from src.data import images
 from src.data.reading import shown
 from src.errors import UserError
 from src.models.build import build
-from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoints
+from src.training.model import TrainingModel
 
 TABLE = "predictions.csv"
 
@@ -81,7 +81,7 @@ class Predictor:
         if self.network.any_size:
             shape = (None, None, shape[-1])
         model = build(self.network, shape, len(self.facts.classes))
-        self.model = AveragedModel(model, trained.trainer.ema)
+        self.model = TrainingModel(model, trained.trainer.ema)
         Checkpoints(folder / "checkpoints").named(checkpoint).restore(self.model)
 
     def predict(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from src import config
 from src.models.autoencoder import build as build_autoencoder
-from src.training.averages import AveragedModel
+from src.training.model import TrainingModel
 
 
 class _Counts(keras.layers.Layer):
@@ -24,7 +24,7 @@ class _Counts(keras.layers.Layer):
 
 def counting(decay, steps_per_execution=1):
     inputs = keras.Input((1,))
-    model = AveragedModel(keras.Model(inputs, _Counts()(inputs)), decay)
+    model = TrainingModel(keras.Model(inputs, _Counts()(inputs)), decay)
     model.compile(
         keras.optimizers.SGD(1.0),
         loss=lambda truth, output: output,
@@ -43,7 +43,7 @@ def trained_in(shards):
     inputs = keras.Input((6, 6, 1))
     maps = keras.layers.Conv2D(4, 3, activation="tanh", kernel_regularizer="l2")(inputs)
     outputs = keras.layers.Dense(3)(keras.layers.Flatten()(maps))
-    model = AveragedModel(keras.Model(inputs, outputs), None, shards)
+    model = TrainingModel(keras.Model(inputs, outputs), None, shards)
     model.compile(keras.optimizers.SGD(0.1), loss="mse", metrics=["mae"])
     generator = np.random.default_rng(0)
     x, y = generator.random((16, 6, 6, 1), "float32"), generator.random((16, 3), "float32")
@@ -70,7 +70,7 @@ class _Counter(keras.layers.Layer):
 
 def test_shards_pass_through_the_layers_one_by_one():
     inputs = keras.Input((1,))
-    model = AveragedModel(keras.Model(inputs, _Counter()(inputs)), None, shards=3)
+    model = TrainingModel(keras.Model(inputs, _Counter()(inputs)), None, shards=3)
     images = np.arange(8.0).reshape(8, 1)
     np.testing.assert_array_equal(model(images), images)
     # The first call, with a symbol in place of a batch, built the layer.
@@ -89,7 +89,7 @@ class _NonEmpty(keras.layers.Layer):
 @given(examples=st.integers(1, 12), shards=st.integers(1, 6), known=st.booleans())
 def test_no_part_of_a_batch_is_empty(examples, shards, known):
     inputs = keras.Input((2,))
-    model = AveragedModel(keras.Model(inputs, _NonEmpty()(inputs)), None, shards)
+    model = TrainingModel(keras.Model(inputs, _NonEmpty()(inputs)), None, shards)
     signature = None if known else [tf.TensorSpec((None, 2), tf.float32)]
     images = tf.reshape(tf.range(2.0 * examples), (examples, 2))
     outputs = tf.function(model, input_signature=signature)(images)
@@ -102,7 +102,7 @@ def test_metrics_of_fewer_examples_than_shards_are_those_of_the_whole(examples):
     images = np.random.default_rng(0).random((examples, 8, 8, 1), "float32")
     measured = []
     for shards in (1, 3):
-        model = AveragedModel(network, None, shards)
+        model = TrainingModel(network, None, shards)
         model.compile(loss="mse", metrics=["mae"])
         measured.append(model.evaluate(images, images, verbose=0))
     np.testing.assert_allclose(*measured, rtol=1e-6)
@@ -119,7 +119,7 @@ class _Doubling(keras.Model):
 @pytest.mark.parametrize("shards", [1, 2])
 def test_a_model_passes_batches_through_its_layers_in_its_own_way(shards):
     inputs = keras.Input((3,))
-    model = AveragedModel(_Doubling(inputs, keras.layers.ReLU()(inputs)), None, shards)
+    model = TrainingModel(_Doubling(inputs, keras.layers.ReLU()(inputs)), None, shards)
     np.testing.assert_array_equal(model(np.ones((4, 3))), np.full((4, 3), 2))
 
 

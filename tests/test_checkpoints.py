@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoints, State
+from src.training.model import TrainingModel
 
 STEPS = (10, 20, 30)
 BEST = 20
@@ -24,7 +24,7 @@ def model_at(step):
     """A small model all of whose weights are the step, with an average of half of it."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((3,))
-    model = AveragedModel(keras.Model(inputs, keras.layers.Dense(2)(inputs), name="small"), 0.9)
+    model = TrainingModel(keras.Model(inputs, keras.layers.Dense(2)(inputs), name="small"), 0.9)
     model.compile(keras.optimizers.Adam())
     model.optimizer.build(model.trainable_variables)
     for weight in model.weights:
@@ -302,7 +302,7 @@ def test_with_none_left_the_error_names_every_damage(copied):
 
 def test_the_weights_of_another_model_are_refused_in_one_line(copied):
     inputs = keras.Input((5,))
-    other = AveragedModel(keras.Model(inputs, keras.layers.Dense(7)(inputs)), None)
+    other = TrainingModel(keras.Model(inputs, keras.layers.Dense(7)(inputs)), None)
     with pytest.raises(UserError, match="expected the weights of") as caught:
         Checkpoints(copied).last()[0].restore(other)
     assert "\n" not in str(caught.value)

@@ -38,7 +38,8 @@ src.models.*
 src.models.anatomy  src.models.build  src.models.deconvnet
 src.models.layer_table
 src.training.metrics  src.training.losses  src.training.optimizers
-src.training.plan  src.training.averages  src.training.earlier
+src.training.plan  src.training.averages  src.training.earlier  src.training.failure
+src.training.model
 src.training.stored
 src.training.baselines  src.training.evaluation
 src.training.tasks  src.training.checkpoints

@@ -8,8 +8,8 @@ import pytest
 
 from src import config
 from src.models.build import build
-from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoints
+from src.training.model import TrainingModel
 from src.training.warm_start import copy_layers
 from tests.commands import PREPARED, SCENES, read, run
 
@@ -54,7 +54,7 @@ def restored(folder):
     """A run's best model, with the weights that an evaluation would use."""
     settings = config.load(folder / "config.yaml")
     model = build(settings.model, settings.data.image_shape, 11)
-    model = AveragedModel(model, settings.trainer.ema)
+    model = TrainingModel(model, settings.trainer.ema)
     Checkpoints(folder / "checkpoints").named("best").restore(model)
     return model
 

@@ -17,8 +17,8 @@ from src.data.splits import spread
 from src.errors import UserError
 from src.models.build import build
 from src.training import losses, output
-from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoint, Checkpoints
+from src.training.model import TrainingModel
 from src.training.tasks import for_task
 
 
@@ -87,7 +87,7 @@ class Experiment:
         # What a picture measures is known only once it is read, unlike a digit.
         shape = settings.data.image_shape if settings.data.one_size else data.image_shape
         model = build(settings.model, shape, len(data.classes))
-        self.model = AveragedModel(model, settings.trainer.ema, settings.trainer.shards or 1)
+        self.model = TrainingModel(model, settings.trainer.ema, settings.trainer.shards or 1)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
         self.events = output.Events(folder)
 

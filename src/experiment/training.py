@@ -80,7 +80,7 @@ def _write_start(run: Experiment) -> None:
     command = ["python", "-m", "src.train", *sys.argv[1:]]
     compared = config.flat(settings.model_dump(mode="json", exclude={"run_dir"}))
     run.events.write_start(
-        run.model.network,
+        run.model.network(),
         summaries.texts(run.model, config.dump(settings), command, about),
         [
             summaries.settings(compared, "/".join(run.folder.absolute().parts[-2:])),

@@ -31,7 +31,7 @@ from src import files
 from src.config.section import Section
 from src.errors import UserError
 from src.training import earlier
-from src.training.averages import AveragedModel
+from src.training.model import TrainingModel
 from src.training.stored import check_weights, read_arrays
 
 _WEIGHTS, _TRAINING, _STATE, _DIGESTS = (
@@ -91,7 +91,7 @@ class Checkpoint:
         """Steps trained."""
         return self.state.step
 
-    def restore(self, model: AveragedModel) -> bool:
+    def restore(self, model: TrainingModel) -> bool:
         """Loads the weights and their averages, and the optimizer's slots if the model has one.
 
         Returns:

@@ -9,12 +9,12 @@ import keras
 from src import config, runs
 from src.models import vgg16
 from src.models.build import build
-from src.training.averages import AveragedModel
 from src.training.checkpoints import Checkpoints
+from src.training.model import TrainingModel
 from src.training.output import log
 
 
-def warm_start(model: AveragedModel, settings: config.Model) -> None:
+def warm_start(model: TrainingModel, settings: config.Model) -> None:
     """Begins with published weights or with those of an earlier run, if so configured.
 
     Args:
@@ -29,7 +29,7 @@ def warm_start(model: AveragedModel, settings: config.Model) -> None:
     if settings.init_from:
         folder = Path(settings.init_from)
         own = config.load(folder / runs.CONFIG)
-        earlier = AveragedModel(
+        earlier = TrainingModel(
             build(own.model, own.data.image_shape, own.data.classes), own.trainer.ema
         )
         Checkpoints(folder / "checkpoints").named("best").restore(earlier)
@@ -37,7 +37,7 @@ def warm_start(model: AveragedModel, settings: config.Model) -> None:
             copied, left = copy_layers(earlier, model)
         others = f", not of {', '.join(left)}" if left else ""
         log.info("%d layers begin as in %s%s", len(copied), folder, others)
-    model.restart_averages()
+    model.averages.restart()
 
 
 def copy_layers(source: keras.Model, target: keras.Model) -> tuple[list[str], list[str]]:

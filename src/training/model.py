@@ -1,0 +1,68 @@
+"""A network as it is trained: by its fast form, in shards, with averages of its weights."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import keras
+from keras import ops
+
+from src.kernels.accelerate import accelerate
+from src.kernels.shards import in_shards
+from src.training.averages import Averages
+from src.training.failure import FirstFailure
+
+
+class TrainingModel(keras.Model):
+    """A functional model that trains a network, whose layers and weights are its own.
+
+    What is noted of a step is noted inside of it, so that every step counts however many of them
+    one call trains.
+
+    Args:
+        network: what is trained.
+        decay: of the moving averages, in [0, 1), or None to keep none.
+        shards: into how many parts a batch is divided, which pass through the layers side by side.
+
+    Attributes:
+        averages: moving averages of the trainable weights.
+        shards: see above.
+    """
+
+    def __init__(self, network: keras.Model, decay: float | None, shards: int = 1) -> None:
+        super().__init__(network.inputs, network.outputs, name=network.name)
+        forward = accelerate(network)
+        # Functions, as Keras saves whatever layer or property it finds a second time.
+        self._network = lambda: network
+        self._forward = lambda *args, **options: forward(*args, **options)
+        self.shards = shards
+        self.averages = Averages(self.trainable_weights, decay)
+        self._failure = FirstFailure()
+
+    def network(self) -> keras.Model:
+        """The network itself: what is drawn and described."""
+        return self._network()
+
+    @property
+    def failed_step(self) -> int:
+        """The first step whose loss was not finite, counted from 1; 0 if there was none."""
+        return self._failure.step
+
+    def call(self, inputs: Any, training: bool | None = None, mask: None = None) -> Any:
+        """Passes a batch through the network, shard by shard."""
+        if isinstance(inputs, keras.KerasTensor):
+            return super().call(inputs, training=training, mask=mask)
+        return in_shards(self._forward, inputs, self.shards, training=training, mask=mask)
+
+    def train_step(self, data: object) -> dict[str, Any]:
+        """Trains on a batch and updates the averages."""
+        logs = super().train_step(data)
+        step = ops.cast(self.optimizer.iterations, "int64")
+        self._failure.note(step, logs["loss"])
+        self.averages.update(step)
+        return logs
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within the block the weights are the averages, if there are any."""
+        return self.averages.swapped_in()
