@@ -1,5 +1,7 @@
 """DeconvNet against automatic differentiation, numbers worked out by hand, and differences."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from src.models.deconvnet import deconvnet
 
 METHODS = ("deconvnet", "saliency", "guided")
 LENET_MNIST = config.LeNetMnist(name="lenet_mnist", filters=4)
-SMALL = {"name": "fcn", "filters": 2, "convolutions": [1, 1, 1, 1, 1]}
+SMALL: dict[str, Any] = {"name": "fcn", "filters": 2, "convolutions": [1, 1, 1, 1, 1]}
 FCN = config.Fcn(**SMALL)
 UNPOOLED = config.Fcn(**SMALL, decoder="unpool")
 

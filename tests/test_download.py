@@ -9,12 +9,12 @@ import threading
 import time
 from pathlib import Path
 
-import idx_files
 import numpy as np
 import pytest
 
 from src.data import download, prepared
 from src.data.download import DownloadError, fetch
+from tests import idx_files
 
 STALL = 0.6
 
@@ -24,7 +24,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.requests: list[str] = []

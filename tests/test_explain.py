@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from commands import MODELS, run
 from keras import layers
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -14,6 +13,7 @@ from src.data.dataset import Split
 from src.errors import UserError
 from src.explanation import Explainer
 from src.figures.projections import Group, Map, projections, signed
+from tests.commands import MODELS, run
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -521,6 +522,7 @@ def test_drawing_imports_neither_tensorflow_nor_keras_nor_matplotlib():
 # ------------------------------------------------------------------------------------- bad input
 
 X, Y = images(2), masks(2)
+FLOATS: Any = np.zeros((4, 4, 3))
 BAD = [
     ("inputs=float32 (28, 28)", lambda: figures.reconstructions(X[0, ..., 0], X)),
     ("inputs=float32 (28, 28, 1)", lambda: figures.reconstructions(X[0], X[0])),
@@ -557,7 +559,7 @@ BAD = [
     ("values=[1.5]", lambda: figures.class_bars([1.5], ["a"])),
     ("values=[inf]", lambda: figures.class_bars([np.inf], ["a"])),
     ("picture=uint8 (4, 4)", lambda: figures.save_png("x.png", np.zeros((4, 4), np.uint8))),
-    ("picture=float64 (4, 4, 3)", lambda: figures.save_png("x.png", np.zeros((4, 4, 3)))),
+    ("picture=float64 (4, 4, 3)", lambda: figures.save_png("x.png", FLOATS)),
 ]
 
 

@@ -6,12 +6,12 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-import idx_files
 import numpy as np
 import pytest
 
 from src.data.dataset import DataError
 from src.data.idx import read_folder
+from tests import idx_files
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
@@ -50,7 +50,10 @@ def test_the_bytes_decide_whether_a_file_is_zipped(tmp_path):
 
 
 def replace(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes())) or None
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes(change((folder / name).read_bytes()))
+
+    return damage
 
 
 def zip_and(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:

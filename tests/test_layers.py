@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -253,12 +254,16 @@ def test_shapes_that_differ_are_refused():
         MaxUnpool2D()(values, indices, like=tf.ones((1, 4, 4, 1)))
 
 
+TRIPLE: Any = (2, 2, 2)
+REAL: Any = 1.5
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: MaxPoolWithArgmax2D(0), "expected pool_size of one or two .* pool_size=0"),
-        (lambda: MaxPoolWithArgmax2D((2, 2, 2)), "expected pool_size of one or two integers"),
-        (lambda: MaxPoolWithArgmax2D(2, strides=1.5), "expected strides .* received strides=1.5"),
+        (lambda: MaxPoolWithArgmax2D(TRIPLE), "expected pool_size of one or two integers"),
+        (lambda: MaxPoolWithArgmax2D(2, strides=REAL), "expected strides .* received strides=1.5"),
         (lambda: MaxPoolWithArgmax2D(2, padding="full"), "'valid' or 'same'; .*padding='full'"),
         (lambda: AverageUnpool2D(-1), "expected pool_size .* received pool_size=-1"),
         (lambda: DepthwiseConv2DTranspose(3, 2, "causal"), "received padding='causal'"),

@@ -120,7 +120,10 @@ def test_finds_the_newest_finished_version(tmp_path):
 
 
 def edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes())) or None
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes(change((folder / name).read_bytes()))
+
+    return damage
 
 
 def describe(change: Callable[[dict], object]) -> Callable[[Path], None]:
@@ -205,7 +208,11 @@ def features(change: Callable[[dict], object]) -> Callable[[Path], None]:
 
 
 def fifo(name: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).unlink() or os.mkfifo(folder / name)
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return damage
 
 
 def outside(folder: Path) -> None:

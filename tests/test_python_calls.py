@@ -14,7 +14,8 @@ from tests.test_streamed import pair, sample  # noqa: F401
 
 
 def test_the_end_waits_for_a_call_that_has_begun():
-    own, begun, free, ended = Calls(), *(threading.Event() for _ in range(3))
+    own = Calls()
+    begun, free, ended = (threading.Event() for _ in range(3))
 
     def call():
         with own:

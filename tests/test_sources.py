@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from pkgutil import iter_modules
 
-import idx_files
 import numpy as np
 import pytest
 
@@ -16,6 +15,7 @@ from src.data import download, prepared
 from src.data.dataset import DataError, DataSet, Lazily, Split
 from src.data.sources import load
 from src.data.splits import digest_of
+from tests import idx_files
 from tests.mask_folders import write
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,6 +10,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -78,7 +79,8 @@ def _pickled(run: Path) -> None:
     path = _newest(run) / "training.npz"
     with np.load(path) as arrays:
         names = arrays.files
-    np.savez(path, **{name: np.array([print, None], dtype=object) for name in names})
+    objects: dict[str, Any] = {name: np.array([print, None], dtype=object) for name in names}
+    np.savez(path, **objects)
     _sign(run)
 
 
@@ -188,9 +190,13 @@ def attack(report: Report, folder: Path, chance: random.Random, trials: int) -> 
     chance.shuffle(damages)
     cases: list[tuple[str, Callable[[Path], object]]] = list(FORGERIES.items())
     for what, path, name in damages[: max(0, trials - len(cases))]:
-        cases.append((what, lambda run, p=path, n=name: DAMAGES[n](run / p, chance)))
+        cases.append((what, _damaged(path, name, chance)))
     for what, damage in cases[:trials] if trials < len(cases) else cases:
         _try(report, folder, what, damage, chance)
+
+
+def _damaged(path: Path, name: str, chance: random.Random) -> Callable[[Path], object]:
+    return lambda run: DAMAGES[name](run / path, chance)
 
 
 def _try(

@@ -11,8 +11,9 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
-from tests.attack.trial import TRAINING, Report, differences, invoke
+from tests.attack.trial import TRAINING, Outcome, Report, differences, invoke
 
 
 def full_disks(report: Report, folder: Path, chance: random.Random, trials: int) -> None:
@@ -25,7 +26,9 @@ def full_disks(report: Report, folder: Path, chance: random.Random, trials: int)
     for _ in range(trials):
         run = folder / "disk" / "run"
         mounted, limit = _mount(folder / "disk", chance.randint(4096, 2 * size))
-        options = {} if mounted else {"preexec_fn": functools.partial(_limit, limit // 4)}
+        options: dict[str, Any] = {}
+        if not mounted:
+            options["preexec_fn"] = functools.partial(_limit, limit // 4)
         what = f"{limit >> 10} KiB of {'a disk' if mounted else 'a file'}"
         words = [*TRAINING, "run_dir=disk/run"]
         outcome = invoke("src.train", words, folder, **options)
@@ -99,7 +102,7 @@ def closed_streams(report: Report, folder: Path, chance: random.Random, trials: 
         report.count()
 
 
-def _closed(module: str, words: list[str], folder: Path, way: str):
+def _closed(module: str, words: list[str], folder: Path, way: str) -> Outcome:
     if way == "pipe":
         reading, writing = os.pipe()
         os.close(reading)
@@ -107,10 +110,15 @@ def _closed(module: str, words: list[str], folder: Path, way: str):
             return invoke(module, words, folder, stdout=pipe)
     if way.startswith("full"):
         with Path("/dev/full").open("wb") as full:
-            where = {"stderr": full} if way == "full err" else {"stdout": full}
+            where: dict[str, Any] = {"stderr" if way == "full err" else "stdout": full}
             return invoke(module, words, folder, **where)
     numbers = {"in": (0,), "out": (1,), "err": (2,), "both": (1, 2)}[way]
-    return invoke(module, words, folder, preexec_fn=lambda: [os.close(n) for n in numbers])
+    return invoke(module, words, folder, preexec_fn=functools.partial(_close, numbers))
+
+
+def _close(numbers: tuple[int, ...]) -> None:
+    for number in numbers:
+        os.close(number)
 
 
 def vanishing_folders(report: Report, folder: Path, chance: random.Random, trials: int) -> None:

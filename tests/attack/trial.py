@@ -112,20 +112,24 @@ def invoke(
         until: what is done to the process while it runs.
         options: of `subprocess.Popen`.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    environment: dict[str, str] = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        **options.pop("env", {}),
+    }
     environment.pop("TFDS_DATA_DIR", None)
     with tempfile.TemporaryDirectory() as aside:
         if hook:
             Path(aside, "sitecustomize.py").write_text(hook)
             environment["PYTHONPATH"] = f"{aside}{os.pathsep}{ROOT}"
         with Path(aside, "out").open("w+b") as out, Path(aside, "err").open("w+b") as err:
-            options = {"stdout": out, "stderr": err, "stdin": subprocess.DEVNULL} | options
-            process = subprocess.Popen(
+            streams: dict[str, Any] = {"stdout": out, "stderr": err, "stdin": subprocess.DEVNULL}
+            process: subprocess.Popen[bytes] = subprocess.Popen(
                 [sys.executable, "-m", module, *words],
                 cwd=folder,
                 env=environment,
                 start_new_session=True,
-                **options,
+                **(streams | options),
             )
             if until:
                 threading.Thread(target=until, args=(process,), daemon=True).start()
