@@ -94,7 +94,17 @@ def test_tensorboard_has_curves_pictures_weights_and_the_graph(trained):
     tags = set(events.Tags()["tensors"])
     assert {"training/learning_rate", "training/images_per_second"} <= tags
     assert any(tag.startswith("weights/") for tag in tags)
-    assert events.Tags()["graph"]
+    # The network, once, by the names of its layers.
+    nodes = [node.name.split("/") for node in events.Graph().node]
+    shown = {parts[1] for parts in nodes if parts[0] == name}
+    ends = {
+        "lenet5": {"c1", "s2", "f6"},
+        "lenet_mnist": {"conv1", "pool2", "fc1"},
+        "autoencoder": {"conv2", "code", "deconv1"},
+        "fcn": {"conv1_1", "score32", "upsample8"},
+    }
+    assert shown >= ends[name]
+    assert not any(part == f"{end}_1" for parts in nodes for part in parts for end in ends[name])
     pictures = {"autoencoder": "reconstructions", "fcn": "segmentation"}
     tag = f"{pictures.get(name, 'confusion_matrix')}/epochs"
     assert [event.step for event in events.Tensors(tag)] == [row["step"] for row in written]

@@ -47,6 +47,31 @@ def events_writer(folder: Path, suffix: str = ".v2") -> tf.summary.SummaryWriter
         return tf.summary.create_file_writer(os.fsencode(folder), filename_suffix=suffix)
 
 
+def _graph(model: keras.Model) -> tf.compat.v1.GraphDef:
+    """The operations of a model, under the names of its layers.
+
+    Keras opens the scope of a layer twice, first for what it does to the inputs, so that TensorFlow
+    calls the second one `conv1_1`.
+    """
+    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+    graph = tf.function(model).get_concrete_function(signature).graph.as_graph_def()
+    scopes = {model.name, *(layer.name for layer in model.layers)}
+    again = {f"{name}_1": name for name in scopes if f"{name}_1" not in scopes}
+
+    def renamed(name: str) -> str:
+        return "/".join(again.get(part, part) for part in name.split("/"))
+
+    if len({renamed(node.name) for node in graph.node}) == len(graph.node):
+        for node in graph.node:
+            node.name = renamed(node.name)
+            # With a ^ in front it is only waited for.
+            node.input[:] = [
+                f"^{renamed(name[1:])}" if name.startswith("^") else renamed(name)
+                for name in node.input
+            ]
+    return graph
+
+
 class Events:
     """What a run writes to TensorBoard and, of it, the pictures to `figures/`.
 
@@ -75,10 +100,8 @@ class Events:
         Raises:
             OSError: they cannot be written.
         """
-        signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-        graph = tf.function(model).get_concrete_function(signature).graph
         with writing_events(), self.writer.as_default(0):
-            tf.summary.graph(graph)
+            tf.summary.graph(_graph(model))
             for name, text in texts.items():
                 tf.summary.text(f"run/{name}", text)
             _write_all(summaries, 0)
