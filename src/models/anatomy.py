@@ -58,7 +58,7 @@ def anatomy(layer: kl.Layer, inputs: Shape, outputs: Shape) -> tuple[Geometry | 
         None in place of the windows if they are not known.
     """
     if getattr(layer, "data_format", "channels_last") != "channels_last":
-        return None, Cost(layer.count_params())
+        return None, Cost(_trained(layer))
     units, bias = math.prod(outputs), getattr(layer, "use_bias", False)
     match layer:
         case kl.SeparableConv2D() | kl.DepthwiseConv2D():
@@ -116,9 +116,14 @@ def anatomy(layer: kl.Layer, inputs: Shape, outputs: Shape) -> tuple[Geometry | 
             axis = np.ravel(getattr(layer, "axis", -1)).tolist()
             alone = isinstance(layer, kl.BatchNormalization | kl.Normalization)
             alone |= not isinstance(layer, kl.GroupNormalization) and axis in ([-1], [len(outputs)])
-            cost = Cost(layer.count_params(), 2 * units, units)
+            cost = Cost(_trained(layer), 2 * units, units)
             return Geometry() if alone else None, cost
-    return (Geometry() if isinstance(layer, _FREE) else None), Cost(layer.count_params())
+    return (Geometry() if isinstance(layer, _FREE) else None), Cost(_trained(layer))
+
+
+def _trained(layer: kl.Layer) -> int:
+    """How many of a layer's numbers are trained; statistics of batches are not."""
+    return sum(math.prod(weight.shape) for weight in layer.trainable_weights)
 
 
 def _depthwise(layer: kl.Layer, inputs: Shape, outputs: Shape, bias: bool) -> Cost:
