@@ -27,6 +27,10 @@ class Bilinear(keras.initializers.Initializer):
 
     Args:
         seed: of the mixtures; None to draw another one each time.
+
+    Example:
+        >>> np.array(Bilinear()((4, 4, 1, 1)))[:, :, 0, 0].tolist()[1]
+        [0.1875, 0.5625, 0.5625, 0.1875]
     """
 
     def __init__(self, seed: int | None = None) -> None:

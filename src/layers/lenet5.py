@@ -26,6 +26,11 @@ class Subsampling2D(layers.Layer):
     """Non-overlapping 2x2 sums, times a coefficient a map, plus a bias a map (section II-B).
 
     Shapes: `[batch, height, width, channels]` to `[batch, height/2, width/2, channels]`.
+
+    Example:
+        >>> x = np.array([[1, 2], [3, 6]], "float32").reshape(1, 2, 2, 1)
+        >>> float(Subsampling2D()(x)[0, 0, 0, 0])
+        3.0
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -55,6 +60,11 @@ class SparseConv2D(layers.Layer):
     Args:
         table: for each output map, the indices of the input maps that it sees.
         kernel_size: side of the kernels in pixels.
+
+    Example:
+        >>> c3 = SparseConv2D(C3_TABLE)
+        >>> tuple(c3(np.zeros((1, 14, 14, 6), "float32")).shape), c3.count_params()
+        ((1, 10, 10, 16), 1516)
     """
 
     def __init__(self, table: list[list[int]], kernel_size: int = 5, **kwargs: object) -> None:
@@ -113,6 +123,11 @@ class EuclideanRbf(layers.Layer):
 
     Args:
         centres: codes of +-1, `[classes][features]`.
+
+    Example:
+        >>> layer = EuclideanRbf([[1, 1], [1, -1]])
+        >>> np.array(layer(np.array([[1, 0.5]], "float32"))).tolist()
+        [[-0.25, -2.25]]
     """
 
     def __init__(self, centres: list[list[float]], **kwargs: object) -> None:

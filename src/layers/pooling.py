@@ -35,6 +35,12 @@ class MaxPoolWithArgmax2D(keras.layers.Layer):
 
     Raises:
         ValueError: an argument is none of these, or (when called) no window fits.
+
+    Example:
+        >>> x = np.array([[1, 5, 2], [4, 3, 6]], "float32").reshape(1, 2, 3, 1)
+        >>> values, indices = MaxPoolWithArgmax2D(2, strides=1)(x)
+        >>> np.array(values).ravel().tolist(), np.array(indices).ravel().tolist()
+        ([5.0, 6.0], [1, 5])
     """
 
     def __init__(
@@ -98,6 +104,12 @@ class MaxUnpool2D(keras.layers.Layer):
         ValueError: (when called) the shapes of values and indices differ, or an index lies outside
             its image. In a TensorFlow graph the latter is an `InvalidArgumentError` when the graph
             runs; code that XLA compiles as a whole drops such a value.
+
+    Example:
+        >>> x = np.array([[1, 5, 2], [4, 3, 6]], "float32").reshape(1, 2, 3, 1)
+        >>> values, indices = MaxPoolWithArgmax2D((2, 1))(x)
+        >>> np.array(MaxUnpool2D()(values, indices, like=x)).reshape(2, 3).tolist()
+        [[0.0, 5.0, 0.0], [4.0, 0.0, 6.0]]
     """
 
     def call(self, values: Tensor, indices: Tensor, like: Tensor) -> Tensor:
@@ -129,6 +141,11 @@ class AverageUnpool2D(keras.layers.Layer):
 
     Raises:
         ValueError: `pool_size` is not positive, or (when called) no such pooling exists.
+
+    Example:
+        >>> x = np.array([[1, 2]], "float32").reshape(1, 1, 2, 1)
+        >>> np.array(AverageUnpool2D(2)(x)).reshape(2, 4).tolist()
+        [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
     """
 
     def __init__(self, pool_size: int | tuple[int, int] = 2, **kwargs: Any) -> None:
@@ -181,6 +198,12 @@ class DepthwiseConv2DTranspose(keras.layers.Layer):
 
     Raises:
         ValueError: an argument is none of these.
+
+    Example:
+        >>> x = np.ones((1, 3, 3, 2), "float32")
+        >>> y = np.array(DepthwiseConv2DTranspose(4, 2)(x))
+        >>> y.shape, y[0, 2, :, 0].tolist()
+        ((1, 6, 6, 2), [0.75, 1.0, 1.0, 1.0, 1.0, 0.75])
     """
 
     def __init__(
@@ -252,6 +275,10 @@ class CropLike2D(keras.layers.Layer):
 
     Raises:
         ValueError: (when called) the maps are smaller than the others.
+
+    Example:
+        >>> tuple(CropLike2D()(np.zeros((1, 48, 64, 3)), like=np.zeros((1, 45, 60, 1))).shape)
+        (1, 45, 60, 3)
     """
 
     def call(self, x: Tensor, like: Tensor) -> Tensor:
