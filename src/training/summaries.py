@@ -38,7 +38,13 @@ def settings(values: Mapping[str, Any], name: str) -> Any:
         key: value if isinstance(value, (bool, int, float, str)) else _word(value)
         for key, value in values.items()
     }
-    return hparams.hparams_pb(shown, trial_id=name)
+    shown = {key: _encodable(v) if isinstance(v, str) else v for key, v in shown.items()}
+    return hparams.hparams_pb(shown, trial_id=_encodable(name))
+
+
+def _encodable(text: str) -> str:
+    """A text with the bytes of names that are no text escaped: protocol buffers take no others."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def layout(watched: str) -> Any:
@@ -76,7 +82,7 @@ def texts(
         found["layers"] = _table(layer_table.rows(model))
     except ValueError:  # The table does not know all layers, or all sizes.
         found["layers"] = f"{model.count_params():,} parameters"
-    return found
+    return {name: _encodable(text) for name, text in found.items()}
 
 
 def pr_curves(
