@@ -22,7 +22,6 @@ import numpy as np
 from src import cli, config, machine, quiet, results, runs
 from src.data import images, sources
 from src.data.reading import shown
-from src.errors import UserError
 
 
 def main(values: dict[str, Any], words: list[str]) -> int:
@@ -31,12 +30,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     settings = config.parse(config.Explain, values)
     folder = runs.find(settings.run)
     trained = config.load(folder / runs.CONFIG)
-    described = results.read(folder).data
-    if described is None:
-        raise UserError(
-            f"{folder / runs.RESULTS}: expected what the run was trained on, which src.train "
-            "writes; received none"
-        )
+    described = results.read_data_facts(folder)
     height, width, channels = described.image_shape
     shape: config.Shape = (height, width, channels or 1)
     if settings.input is None:

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from src import config
 from src.config.keys import Key
 from src.errors import UserError
 from src.words import groups
@@ -39,7 +40,7 @@ def page(
     Raises:
         UserError: there is no such section or key.
     """
-    current = _flat(values)
+    current = config.flat(values)
     width = min(100, shutil.get_terminal_size((80, 24)).columns)
     if topics:
         return "\n".join(_topic(topic, current, keys, width) for topic in topics)
@@ -103,13 +104,3 @@ def _shown(value: Any) -> str:
 
 def _plain(value: Any) -> bool:
     return value is None or isinstance(value, bool)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

@@ -45,7 +45,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     done = 0
     try:
         for line in predictor.predict(found, output, settings.invert):
-            _tell(line)
+            print(line, flush=True)
             done += 1
     except OSError as error:
         raise UserError(
@@ -53,7 +53,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
             f"({min(done, len(found))} of {len(found)} were predicted before, and stay)"
         ) from error
     ending = f"{shown(folder)}, {settings.checkpoint}: see {shown(output)}"
-    _tell(f"{len(found)} predicted by {ending}")
+    print(f"{len(found)} predicted by {ending}")
     return 0
 
 
@@ -151,15 +151,6 @@ def _check_names(found: Sequence[Path], endings: Sequence[str], most: int) -> No
                     f"for that of {shown(path.name)}"
                 )
             taken[name] = path
-
-
-def _tell(line: str) -> None:
-    """Prints a line; that nobody reads it any more does not stop the predictions."""
-    encoding = sys.stdout.encoding or "utf-8"
-    try:
-        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-    except OSError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 if __name__ == "__main__":

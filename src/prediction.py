@@ -15,10 +15,9 @@ from typing import Any, TextIO
 import keras
 import numpy as np
 
-from src import config, figures, results, runs
+from src import config, figures, results
 from src.data import images
 from src.data.reading import shown
-from src.errors import UserError
 from src.models.build import build
 from src.training.checkpoints import Checkpoints
 from src.training.model import TrainingModel
@@ -47,12 +46,7 @@ class Facts:
         Raises:
             UserError: the run has not written them down.
         """
-        data = results.read(folder).data
-        if data is None:
-            raise UserError(
-                f"{folder / runs.RESULTS}: expected what the run was trained on, which src.train "
-                "writes; received none"
-            )
+        data = results.read_data_facts(folder)
         height, width, channels = data.image_shape
         return cls((height, width, channels or 1), data.classes, data.colours)
 

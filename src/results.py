@@ -142,6 +142,21 @@ def read(folder: Path) -> Results:
         raise UserError(f"{path}: expected a run's results; received {error.strerror}") from error
 
 
+def read_data_facts(folder: Path) -> DataFacts:
+    """What a run was trained on.
+
+    Raises:
+        UserError: as for `read`, or the run has not written it down.
+    """
+    facts = read(folder).data
+    if facts is None:
+        raise UserError(
+            f"{folder / RESULTS}: expected what the run was trained on, which src.train writes; "
+            "received none"
+        )
+    return facts
+
+
 @contextmanager
 def changing(folder: Path) -> Iterator[Results]:
     """Within the block a run's results may be changed; they are written at its end.

@@ -35,8 +35,8 @@ def merged(
     Raises:
         UserError: a word changes what the steps do, and `force` is not set.
     """
-    flat = _flat(own.model_dump(mode="json"))
-    composed = _flat(values)
+    flat = config.flat(own.model_dump(mode="json"))
+    composed = config.flat(values)
     chosen = dict(flat)
     for key in {word.lstrip("+~").split("=")[0] for word in words} - _OWN_WORDS:
         parts = {name for name in composed if name == key or name.startswith(f"{key}.")}
@@ -46,7 +46,7 @@ def merged(
         chosen = {name: value for name, value in chosen.items() if name not in stale - parts}
         chosen |= {name: composed[name] for name in parts}
     settings = config.parse(config.Train, _nested(chosen))
-    new = _flat(settings.model_dump(mode="json"))
+    new = config.flat(settings.model_dump(mode="json"))
     changed = sorted(name for name in flat.keys() | new.keys() if flat.get(name) != new.get(name))
     refused = [name for name in changed if name not in _FREE]
     if refused and not force:
@@ -64,16 +64,6 @@ def finished(folder: Path, own: config.Train, settings: config.Train) -> bool:
         settings.trainer.steps,
     )
     return same and evaluated and found.status == "finished"
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _nested(flat: dict[str, Any]) -> dict[str, Any]:
