@@ -39,12 +39,18 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     height, width, channels = (
         settings.data.image_shape if asked.input is None else _shape(asked.input)
     )
-    if height is None or width is None:
+    if height is None or width is None or channels is None:
         raise UserError(
             f"expected input=HxWxC for data={settings.data.name}, whose pictures have a size of "
             "their own; received none"
         )
     shape = height, width, channels
+    classes = settings.data.classes
+    if classes is None and settings.model.task != "reconstruction":
+        raise UserError(
+            f"expected data.names=[...], as only reading data={settings.data.name} says the "
+            "number of classes otherwise; received data.names=null"
+        )
     quiet.tensorflow()
     import keras
 
@@ -54,7 +60,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     try:
         # Sizes are counted: weights are declared, and no memory is taken for them.
         with keras.StatelessScope(initialize_variables=False):
-            rows = layer_table.rows(build(settings.model, shape, settings.data.classes))
+            rows = layer_table.rows(build(settings.model, shape, classes or 1))
     except ValueError as error:
         raise UserError(f"model={settings.model.name} on input={_times(shape)}: {error}") from error
     totals = {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}

@@ -28,6 +28,8 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     from src import experiment
     from src.experiment import evaluation
 
+    if settings.data is not None:
+        experiment.check_form(folder, data, trained.model.any_size)
     if data.notice:
         print(data.notice, file=sys.stderr)
     run = experiment.Experiment(trained, folder, data)

@@ -32,14 +32,14 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     trained = config.load(folder / runs.CONFIG)
     described = results.read_data_facts(folder)
     height, width, channels = described.image_shape
-    shape: config.Shape = (height, width, channels or 1)
+    shape: tuple[int | None, int | None, int] = (height, width, channels or 1)
     if settings.input is None:
         machine.share_threads(trained)
         data = sources.load(trained.data)
         label = ""
     else:
         path = Path(settings.input)
-        picture = _picture(path, trained.model, shape, settings.max_megapixels)
+        picture = _picture(path, trained, shape, settings.max_megapixels)
         shape = picture.shape
         label = "-" + re.sub(r"\W+", "-", path.stem)[:60]
     # TensorFlow takes seconds to import: not before the words above are known to be right.
@@ -69,13 +69,17 @@ def main(values: dict[str, Any], words: list[str]) -> int:
 
 
 def _picture(
-    path: Path, model: config.Model, shape: config.Shape, max_megapixels: int
+    path: Path,
+    trained: config.Train,
+    shape: tuple[int | None, int | None, int],
+    max_megapixels: int,
 ) -> np.ndarray:
     """Reads a picture as the network takes it, floats in [0, 1]."""
     height, width, channels = shape
     pixels = images.decode(images.read(path), shown(path), channels, max_megapixels)
-    if not model.any_size:
-        pixels = images.resized(pixels, height or 0, width or 0)
+    if not trained.model.any_size:
+        fit: images.Fit = getattr(trained.data, "fit", "resize")
+        pixels = images.fitted(pixels, height or 0, width or 0, fit)
     return pixels / np.float32(255)
 
 

@@ -23,6 +23,11 @@ from src.training.checkpoints import Checkpoints
 from src.training.model import TrainingModel
 
 TABLE = "predictions.csv"
+_FITS = {
+    "crop": "the middle of each (data.fit=crop)",
+    "pad": "on black (data.fit=pad)",
+    "resize": "without regard to their ratio of sides",
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Predictor:
         self, trained: config.Train, folder: Path, checkpoint: str, max_megapixels: int
     ) -> None:
         self.network, self.max_megapixels = trained.model, max_megapixels
+        self.fit: images.Fit = getattr(trained.data, "fit", "resize")
         self.facts = Facts.of(folder)
         bfloat16 = trained.trainer.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
@@ -107,7 +113,7 @@ class Predictor:
             colours = "grey" if channels == 1 else "red, green and blue"
             yield (
                 f"{self.converted} of {len(found)} made {width}x{height} {colours} for the model, "
-                "without regard to their ratio of sides"
+                f"{_FITS[self.fit]}"
             )
         if self.dark and not invert:
             yield (
@@ -124,7 +130,7 @@ class Predictor:
             picture = images.decode(images.read(path), shown(path), channels, self.max_megapixels)
             if not self.network.any_size:
                 self.converted += picture.shape[:2] != (height, width)
-                picture = images.resized(picture, height or 0, width or 0)
+                picture = images.fitted(picture, height or 0, width or 0, self.fit)
                 self.dark += channels == 1 and images.dark_on_light(picture)
             if invert:
                 picture = 255 - picture

@@ -95,9 +95,18 @@ def _go_on(folder: Path, values: dict[str, Any], words: list[str], force: bool) 
 
 
 def _read(settings: config.Train) -> DataSet:
-    """Reads and checks the data, and imports TensorFlow, which takes seconds, only then."""
+    """Reads and checks the data, and imports TensorFlow, which takes seconds, only then.
+
+    Raises:
+        UserError: the data cannot be read, or have one class only for a classifier.
+    """
     machine.share_threads(settings)
     data = sources.load(settings.data)
+    if settings.model.task == "classification" and len(data.classes) < 2:
+        raise UserError(
+            f"expected two classes or more for model={settings.model.name}; received "
+            f"{data.source} with {', '.join(data.classes)} only"
+        )
     # Reading and TensorFlow take seconds without a word.
     print(f"{settings.model.name} on {data.name}: reading, then TensorFlow begins", flush=True)
     data.read()

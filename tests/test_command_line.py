@@ -82,11 +82,15 @@ TRAIN = [
     ("data=scenes data.height=62", "4 divides .*; received 62x84"),
     (
         "trainer.class_weights=median_frequency",
-        "class_weights=null for a model that gives pixels no class; .* with model=autoencoder",
+        "class_weights=null for model=autoencoder, whose task is recon.*=median_frequency",
+    ),
+    (
+        "model=lenet5 trainer.class_weights=median_frequency",
+        "class_weights=balanced or null for model=lenet5, .* received .*=median_frequency",
     ),
     (
         "model=fcn trainer.class_weights=inverse",
-        "trainer.class_weights: expected 'median_frequency'; received 'inverse'",
+        "trainer.class_weights: expected 'median_frequency' or 'balanced'; received 'inverse'",
     ),
     ("model=lenet5 data=mask_folder", "one label an image .*; received data=mask_folder"),
     ("data=oxford_iiit_pet", "for model=autoencoder; received data=oxford_iiit_pet"),

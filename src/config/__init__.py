@@ -25,7 +25,8 @@ from src.config.commands import (
     Resume,
     Train,
 )
-from src.config.data import Data, PictureData
+from src.config.data import Data, LabelledPictures, PictureData
+from src.config.datasets.image_folder import ImageFolder
 from src.config.datasets.mask_folder import MaskFolder
 from src.config.datasets.mnist import TfdsData
 from src.config.datasets.mnist_5k import BundledDigits
@@ -49,6 +50,8 @@ __all__ = [
     "Eval",
     "Explain",
     "Fcn",
+    "ImageFolder",
+    "LabelledPictures",
     "LeNet5",
     "LeNetMnist",
     "MaskFolder",

@@ -25,6 +25,7 @@ else:
 
 # What a data set must have for a task, and how a message calls it.
 _KINDS = {"classification": ("labels",), "segmentation": ("masks",)}
+_WEIGHTS = {"classification": "balanced", "segmentation": "median_frequency"}
 _NAMES = {"labels": "one label an image", "masks": "a mask an image"}
 
 
@@ -72,12 +73,13 @@ class Train(Section):
     run_dir: Text | None = None
 
     @model_validator(mode="after")
-    def _class_weights_are_of_pixels(self) -> Train:
-        weights = self.trainer.class_weights
-        if weights and self.model.task != "segmentation":
+    def _class_weights_fit_the_task(self) -> Train:
+        weights, known = self.trainer.class_weights, _WEIGHTS.get(self.model.task)
+        if weights not in (None, known):
             raise ValueError(
-                "expected trainer.class_weights=null for a model that gives pixels no class; "
-                f"received trainer.class_weights={weights} with model={self.model.name}"
+                f"expected trainer.class_weights={f'{known} or null' if known else 'null'} for "
+                f"model={self.model.name}, whose task is {self.model.task}; "
+                f"received trainer.class_weights={weights}"
             )
         return self
 
@@ -190,7 +192,11 @@ class Eval(Section):
             size = () if trained.model.any_size else (height, width)
             return data.kind, data.classes, channels, *size
 
-        if form(own) != form(other):
+        # What is not known before the data are read is compared then.
+        if any(
+            None not in pair and len(set(pair)) > 1
+            for pair in zip(form(own), form(other), strict=True)
+        ):
             raise ConfigError(
                 f"expected data like the run's data={own.name}: {own.classes} classes, "
                 f"{own.kind}, images of {own.image_shape}; received data={other.name}: "

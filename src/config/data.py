@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from src.config.section import Megapixels, Positive, Section, Shape, Side
+from src.config.section import (
+    Fraction,
+    Megapixels,
+    Positive,
+    Section,
+    Shape,
+    Side,
+    Text,
+)
+
+Fit = Literal["crop", "pad", "resize"]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Data(Section):
@@ -21,7 +32,7 @@ class Data(Section):
     Attributes:
         kind: what belongs to an image: one label, or a mask with a label for each pixel.
         one_size: whether all images have one size, which is known before they are read.
-        classes: number of classes.
+        classes: number of classes; None where only reading says it.
         name: registered name.
     """
 
@@ -33,7 +44,7 @@ class Data(Section):
     if TYPE_CHECKING:  # A class variable, an option or a property, as it suits the data set.
 
         @property
-        def classes(self) -> int:
+        def classes(self) -> int | None:
             """Number of classes."""
 
     @property
@@ -42,7 +53,34 @@ class Data(Section):
         raise NotImplementedError
 
 
-class PictureData(Data):
+class _Pictures(Data):
+    """What training makes of pictures of any size, and how many of them are kept.
+
+    Attributes:
+        flip: whether half of the training pictures are mirrored left to right.
+        scale: a training picture is enlarged by a factor drawn uniformly from this interval; null
+            for none.
+        memory_budget: mebibytes of decoded pictures that are kept in memory; what does not fit is
+            decoded whenever it is needed.
+        max_megapixels: millions of pixels that a picture may have.
+    """
+
+    flip: bool = True
+    scale: list[Annotated[float, Field(ge=0.1, le=10)]] | None = None
+    memory_budget: Positive = 2048
+    max_megapixels: Megapixels = 100
+
+    @model_validator(mode="after")
+    def _factors_ascend(self) -> _Pictures:
+        if self.scale is not None and (len(self.scale) != 2 or self.scale[0] > self.scale[1]):
+            raise ValueError(
+                "expected data.scale as two factors, the smaller first; "
+                f"received data.scale={self.scale}"
+            )
+        return self
+
+
+class PictureData(_Pictures):
     """Pictures of any size with a mask each, and what training makes of them.
 
     They are evaluated at their own size. Pictures of one size make batches, others go one by one.
@@ -53,12 +91,8 @@ class PictureData(Data):
         width: likewise.
         fit: how a picture comes to that size: `crop` cuts a window at random, `resize` changes
             height and width, without regard to their ratio.
-        flip: whether half of the training pictures are mirrored left to right.
         scale: a training picture is enlarged by a factor drawn uniformly from this interval; null
             for none. What then lies outside of the picture is black and void.
-        memory_budget: mebibytes of decoded pictures that are kept in memory; what does not fit is
-            decoded whenever it is needed.
-        max_megapixels: millions of pixels that a picture may have.
     """
 
     kind: ClassVar[Literal["labels", "masks"]] = "masks"
@@ -66,10 +100,6 @@ class PictureData(Data):
     height: Side | None = None
     width: Side | None = None
     fit: Literal["crop", "resize"] = "crop"
-    flip: bool = True
-    scale: list[Annotated[float, Field(ge=0.1, le=10)]] | None = None
-    memory_budget: Positive = 2048
-    max_megapixels: Megapixels = 100
 
     @property
     def image_shape(self) -> Shape:
@@ -77,15 +107,71 @@ class PictureData(Data):
         return (self.height, self.width, 3)
 
     @model_validator(mode="after")
-    def _sizes_and_factors(self) -> PictureData:
-        if (self.height is None) != (self.width is None):
+    def _both_sides_or_none(self) -> PictureData:
+        check_sides(self.height, self.width)
+        return self
+
+
+class LabelledPictures(_Pictures):
+    """Pictures of any size with a label each, all of which are brought to one size.
+
+    Attributes:
+        height: of all pictures in pixels.
+        width: likewise.
+        channels: 3 for colour, 1 for grey.
+        fit: how a picture comes to that size: `crop` fills it and cuts off what is over at two
+            sides, `pad` puts the whole picture on black, `resize` changes height and width without
+            regard to their ratio. Where there is room, training cuts or puts it at random, and
+            evaluation in the middle.
+        names: of the classes, in the order of the labels; null for those that the data have.
+        colour: brightness, contrast and saturation of a training picture are multiplied by
+            factors drawn uniformly from 1 - colour to 1 + colour.
+        val: share of the pictures that are the validation set, where the data have none.
+        test: likewise the test set.
+    """
+
+    kind: ClassVar[Literal["labels", "masks"]] = "labels"
+    height: Side | None = None
+    width: Side | None = None
+    channels: Literal[1, 3] | None = None
+    fit: Fit = "crop"
+    names: Annotated[list[Text], Field(min_length=1, max_length=10_000)] | None = None
+    colour: Fraction = 0.0
+    val: Share = 0.1
+    test: Share = 0.1
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes; None before they have been read."""
+        return len(self.names) if self.names else None
+
+    @property
+    def image_shape(self) -> Shape:
+        """Height, width and channels of every picture; None before they have been read."""
+        return (self.height, self.width, self.channels)
+
+    @model_validator(mode="after")
+    def _options_go_together(self) -> LabelledPictures:
+        check_sides(self.height, self.width)
+        if self.names and len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise ValueError(f"expected data.names that differ; received {twice!r} twice")
+        if self.val + self.test >= 1:
             raise ValueError(
-                "expected both of data.height and data.width, or neither; "
-                f"received data.height={self.height} and data.width={self.width}"
-            )
-        if self.scale is not None and (len(self.scale) != 2 or self.scale[0] > self.scale[1]):
-            raise ValueError(
-                "expected data.scale as two factors, the smaller first; "
-                f"received data.scale={self.scale}"
+                "expected data.val and data.test to leave something to train on; received "
+                f"data.val={self.val} and data.test={self.test}"
             )
         return self
+
+
+def check_sides(height: int | None, width: int | None) -> None:
+    """Refuses one side without the other.
+
+    Raises:
+        ValueError: only one is given.
+    """
+    if (height is None) != (width is None):
+        raise ValueError(
+            "expected both of data.height and data.width, or neither; "
+            f"received data.height={height} and data.width={width}"
+        )

@@ -16,8 +16,8 @@ Side = Annotated[int, Field(ge=1, le=8192)]
 # Millions of pixels in a picture, up to what its decoder can count.
 Megapixels = Annotated[int, Field(ge=1, le=2000)]
 Byte = Annotated[int, Field(ge=0, le=255)]
-# Height, width and channels of images; None for a side that is known only once they are read.
-Shape = tuple[int | None, int | None, int]
+# Height, width and channels of images; None for what is known only once they are read.
+Shape = tuple[int | None, int | None, int | None]
 
 
 def _absolute(path: str) -> str:

@@ -72,8 +72,9 @@ class Trainer(Section):
             null to keep none.
         patience: epochs without improvement of the watched metric on the validation set after
             which the run ends; null to run to the end.
-        class_weights: of the pixels in the loss of a segmentation: `median_frequency`, so that a
-            rare class weighs as much as a common one (Eigen and Fergus 2015); null for equal ones.
+        class_weights: in the loss, so that a rare class weighs as much as a common one:
+            `median_frequency` of the pixels of a segmentation (Eigen and Fergus 2015), `balanced`
+            of the images of a classification; null for equal ones.
         label_smoothing: what part of a label's weight in the loss is spread evenly over all classes
             (Szegedy et al. 2016, section 7); for models that give an image one class.
     """
@@ -88,5 +89,5 @@ class Trainer(Section):
     pictures: Annotated[int, Field(ge=1, le=100)] = 10
     ema: Fraction | None = None
     patience: Positive | None = None
-    class_weights: Literal["median_frequency"] | None = None
+    class_weights: Literal["median_frequency", "balanced"] | None = None
     label_smoothing: Fraction = 0.0

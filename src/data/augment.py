@@ -50,17 +50,27 @@ class Augmentation:
         Returns:
             uint8 `[height, width, channels]` and uint8 `[height, width]`.
         """
-        factor, down, across, side = _uniform(seed, position)
+        factor, down, across, side = uniform(seed, position, 4)
         smallest, largest = self.scale
         size = self.window(mask.shape, smallest + (largest - smallest) * factor)
         corner = [
-            _between(min(0, room), max(0, room), chance)
+            between(min(0, room), max(0, room), chance)
             for room, chance in zip(np.subtract(mask.shape, size), (down, across), strict=True)
         ]
         image, mask = cut(image, corner, size, BLACK), cut(mask, corner, size, self.void or 0)
         if self.flip and side < 0.5:
             image, mask = image[:, ::-1], mask[:, ::-1]
         return resize(image, mask, self.height, self.width)
+
+    def still(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The example for evaluation: as it is."""
+        return image, mask
+
+    def equal(
+        self, image: np.ndarray, mask: np.ndarray, height: int, width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The example for evaluation, resized to a size."""
+        return resize(image, mask, height, width)
 
     def window(self, size: tuple[int, ...], factor: float) -> tuple[int, int]:
         """Height and width that are cut out of a picture of a size, to be enlarged by a factor."""
@@ -102,21 +112,28 @@ def resize(
     """Resizes an image by bilinear interpolation, its mask to the label of the nearest pixel."""
     if mask.shape == (height, width):
         return image, mask
-    filters = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
-    resized = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(array)).resize((width, height), filter_))
-        for array, filter_ in zip((image, mask), filters, strict=True)
-    ]
-    return resized[0], resized[1]
+    nearest = Image.fromarray(np.ascontiguousarray(mask)).resize(
+        (width, height), Image.Resampling.NEAREST
+    )
+    return resize_image(image, height, width), np.asarray(nearest)
 
 
-def _uniform(seed: int, position: int) -> list[float]:
-    """Four uniform numbers in [0, 1) that belong to this seed and position."""
+def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resizes `[h, w, channels]` by bilinear interpolation."""
+    if image.shape[:2] == (height, width):
+        return image
+    flat = np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)
+    resized = Image.fromarray(flat).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(height, width, image.shape[-1])
+
+
+def uniform(seed: int, position: int, count: int) -> list[float]:
+    """Uniform numbers in [0, 1) that belong to this seed and position."""
     # A generator that counts: its key chooses the stream, of which the first numbers are taken.
     stream = np.random.Generator(np.random.Philox(key=[seed, position]))
-    return stream.random(4).tolist()
+    return stream.random(count).tolist()
 
 
-def _between(least: int, most: int, chance: float) -> int:
+def between(least: int, most: int, chance: float) -> int:
     """An integer from `least` to `most`, each as likely."""
     return least + int(chance * (most - least + 1))

@@ -57,7 +57,7 @@ class Examples(Protocol):
         """Returns what reads and augments examples; its chances follow from seed and position."""
 
     def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of each class, and pixels of a class in all masks that hold it (`counts_of`)."""
+        """What masks (`counts_of`) or labels (`examples_of`) hold of each class."""
 
 
 class AsTheyAre:
@@ -121,7 +121,9 @@ class Split(AsTheyAre):
         return lambda indices: (tf.gather(images, indices), tf.gather(targets, indices))
 
     def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of each class, and pixels of a class in all masks that hold it (`counts_of`)."""
+        """What masks (`counts_of`) or labels (`examples_of`) hold of each class."""
+        if self.targets.ndim == 1:
+            return examples_of(self.targets, classes)
         return counts_of(np.array([label_counts(mask)[:classes] for mask in self.targets]))
 
 
@@ -195,7 +197,7 @@ class DataSet:
     void: int | None = None
     colours: tuple[tuple[int, int, int], ...] | None = None
     notice: str | None = None
-    location: Mapping[str, str] = field(default_factory=dict)
+    location: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int | None, int | None, int]:
@@ -240,3 +242,8 @@ def counts_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         `[classes]`. Their ratio is a class' frequency.
     """
     return counts.sum(axis=0), (counts > 0).T @ counts.sum(axis=1)
+
+
+def examples_of(labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many of the examples have each label, and how many examples there are, `[classes]`."""
+    return np.bincount(labels, minlength=classes), np.full(classes, len(labels))

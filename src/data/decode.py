@@ -17,7 +17,7 @@ _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
 
 
 class Source(Protocol):
-    """Where one picture and its mask come from."""
+    """Where one picture and what belongs to it come from."""
 
     @property
     def key(self) -> str:
@@ -27,16 +27,20 @@ class Source(Protocol):
     def image(self) -> object:
         """What a message calls the image."""
 
-    @property
-    def mask(self) -> object:
-        """What a message calls the mask."""
-
     def read(self) -> tuple[bytes, bytes]:
-        """The encoded image and the encoded mask.
+        """The encoded image, and the encoded mask or the label in decimal digits.
 
         Raises:
             DataError: they cannot be read.
         """
+
+
+class MaskSource(Source, Protocol):
+    """Where one picture and its mask come from."""
+
+    @property
+    def mask(self) -> object:
+        """What a message calls the mask."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Labels:
 
 
 def decode(
-    source: Source, encoded: tuple[bytes, bytes], labels: Labels, max_megapixels: int
+    source: MaskSource, encoded: tuple[bytes, bytes], labels: Labels, max_megapixels: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decodes an image and its mask, both upright.
 

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from src import files
+from src.config.data import Fit
 from src.data import metadata
 from src.data.dataset import DataError
 from src.data.reading import regular_file
@@ -114,6 +115,52 @@ def resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
     image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(height, width, picture.shape[-1])
+
+
+def fitted(picture: np.ndarray, height: int, width: int, fit: Fit, room: float = 1.0) -> np.ndarray:
+    """Brings uint8 `[h, w, channels]` to a size.
+
+    Args:
+        picture: of any size.
+        height: in pixels.
+        width: likewise.
+        fit: `resize` changes the ratio of the sides; `pad` puts the whole picture in the middle of
+            black; `crop` fills the size and keeps the middle.
+        room: of `crop` with more than 1, and of `pad`: what training still cuts or puts at random.
+            How many times `height` or `width` the longer side may keep; nothing is put on black.
+    """
+    h, w, channels = picture.shape
+    if fit == "resize" or (h, w) == (height, width):
+        return resized(picture, height, width)
+    ratios = height / h, width / w
+    ratio = max(ratios) if fit == "crop" else min(ratios)
+    sides = [max(1, round(length * ratio)) for length in (h, w)]
+    if fit == "crop":
+        sides = [
+            min(side, round(room * most)) for side, most in zip(sides, (height, width), strict=True)
+        ]
+    inside = _resized_part(
+        picture,
+        sides,
+        [min(side / ratio, length) for side, length in zip(sides, (h, w), strict=True)],
+    )
+    if fit == "crop" or room > 1:
+        return inside
+    whole = np.zeros((height, width, channels), np.uint8)
+    top, left = (height - sides[0]) // 2, (width - sides[1]) // 2
+    whole[top : top + sides[0], left : left + sides[1]] = inside
+    return whole
+
+
+def _resized_part(picture: np.ndarray, sides: list[int], part: list[float]) -> np.ndarray:
+    """The middle of a picture, `part` its height and width, scaled to `sides`."""
+    (h, w), (height, width) = picture.shape[:2], part
+    top, left = (h - height) / 2, (w - width) / 2
+    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+    image = image.resize(
+        (sides[1], sides[0]), Image.Resampling.BICUBIC, (left, top, left + width, top + height)
+    )
+    return np.asarray(image).reshape(*sides, picture.shape[-1])
 
 
 def dark_on_light(picture: np.ndarray) -> bool:

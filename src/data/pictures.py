@@ -1,4 +1,4 @@
-"""Pictures of any size with a mask each: checked once, kept in memory as far as they fit.
+"""Pictures of any size with a mask or a label each: checked once, kept as far as they fit.
 
 Whether a picture is kept or decoded again, its pixels are the same: one decoder serves both, and
 it is Pillow, which reads the numbers of a palette's entries where TensorFlow reads their colours.
@@ -12,24 +12,57 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 from src.config import PictureData
-from src.data.augment import Augmentation, resize
-from src.data.dataset import DataError, Reader, Split, TrainingReader, counts_of, label_counts
-from src.data.decode import Labels, Source, decode
+from src.data.augment import Augmentation
+from src.data.dataset import (
+    DataError,
+    Reader,
+    Split,
+    TrainingReader,
+    counts_of,
+    examples_of,
+    label_counts,
+)
+from src.data.decode import Labels, MaskSource, Source, decode
 from src.data.python_calls import counted
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+# A picture `[height, width, channels]`, and its mask `[height, width]` or its label, a number.
 Example = tuple[np.ndarray, np.ndarray]
+Decode = Callable[[Any, tuple[bytes, bytes]], Example]
 
 # Pictures that are put together at a time where all of them need not be.
 _PART = 32
+
+
+class Preparation(Protocol):
+    """What training and evaluation make of a picture and of what belongs to it."""
+
+    @property
+    def height(self) -> int:
+        """Of the training pictures, in pixels."""
+
+    @property
+    def width(self) -> int:
+        """Likewise."""
+
+    def __call__(
+        self, image: np.ndarray, target: np.ndarray, /, seed: int, position: int
+    ) -> Example:
+        """The example for training; its chances follow from seed and position."""
+
+    def still(self, image: np.ndarray, target: np.ndarray, /) -> Example:
+        """The example for evaluation."""
+
+    def equal(self, image: np.ndarray, target: np.ndarray, /, height: int, width: int) -> Example:
+        """The example for evaluation, resized to a size."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +71,34 @@ class Store:
 
     Attributes:
         sources: where each comes from.
-        labels: what the numbers in the masks mean.
-        kept: image `[height, width, 3]` and mask `[height, width]`, or None where there was no
-            room: those are decoded whenever they are read.
+        decode: makes an example of what a source reads.
+        kept: examples, or None where there was no room: those are decoded whenever they are read.
         sizes: int `[pictures, 2]`, height and width.
-        counts: int64 `[pictures, classes]`, pixels of each class.
-        digest: SHA-256 of the keys and of the encoded images and masks, in order.
-        max_megapixels: millions of pixels that a picture may have.
+        counts: of masks int64 `[pictures, classes]`, pixels of each class; of labels int64
+            `[pictures]`, the labels.
+        contents: SHA-256 of each encoded image.
+        digest: SHA-256 of the keys and of what the sources read, in order.
     """
 
     sources: Sequence[Source]
-    labels: Labels
+    decode: Decode
     kept: Sequence[Example | None]
     sizes: np.ndarray
     counts: np.ndarray
+    contents: Sequence[bytes]
     digest: bytes
-    max_megapixels: int
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def all_of(self, height: int, width: int) -> Store:
+        """The store of pictures all of which are evaluated at one size."""
+        return replace(self, sizes=np.full((len(self), 2), (height, width)))
 
     def example(self, number: int) -> Example:
-        """Image and mask."""
+        """Image, and mask or label."""
         source = self.sources[number]
-        kept = self.kept[number]
-        return kept or decode(source, source.read(), self.labels, self.max_megapixels)
+        return self.kept[number] or self.decode(source, source.read())
 
 
 @dataclass(frozen=True)
@@ -68,13 +107,15 @@ class Pictures:
 
     Attributes:
         store: what holds them.
-        augmentation: what training makes of them.
+        preparation: what training and evaluation make of them.
         numbers: int `[examples]`, their places in the store.
+        channels: 3 for colour, 1 for grey.
     """
 
     store: Store
-    augmentation: Augmentation
+    preparation: Preparation
     numbers: np.ndarray
+    channels: int = 3
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -89,20 +130,21 @@ class Pictures:
             int(sides[0]) if (sides == sides[0]).all() else None
             for sides in self.store.sizes[self.numbers].T
         )
-        return height, width, 3
+        return height, width, self.channels
 
     @property
     def training_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of what `training_reader` reads."""
-        return self.augmentation.height, self.augmentation.width, 3
+        return self.preparation.height, self.preparation.width, self.channels
 
     def arrays(self) -> Split:
         """The examples in memory; of different sizes, all resized to the training size."""
         height, width, _ = self.image_shape
         if height is None or width is None:
             height, width, _ = self.training_shape
+        equal = self.preparation.equal
         examples = map(self.store.example, self.numbers)
-        return Split(*_stacked(resize(*example, height, width) for example in examples))
+        return Split(*_stacked(equal(*example, height, width) for example in examples))
 
     def parts(self) -> Iterator[Split]:
         """The same, some at a time."""
@@ -113,9 +155,10 @@ class Pictures:
         """Returns what reads examples of one size, or a single one, inside a TensorFlow graph."""
 
         def examples(indices: np.ndarray) -> Example:
-            return _stacked(map(self.store.example, self.numbers[indices]))
+            found = map(self.store.example, self.numbers[indices])
+            return _stacked(self.preparation.still(*example) for example in found)
 
-        return lambda indices: _in_graph(examples, self.image_shape, indices)
+        return lambda indices: self._in_graph(examples, self.image_shape, indices)
 
     def training_reader(self, seed: int) -> TrainingReader:
         """Returns what reads and augments examples inside a TensorFlow graph."""
@@ -123,23 +166,40 @@ class Pictures:
         def examples(indices: np.ndarray, positions: np.ndarray) -> Example:
             numbers = self.numbers[indices]
             return _stacked(
-                self.augmentation(*self.store.example(number), seed, int(position))
+                self.preparation(*self.store.example(number), seed, int(position))
                 for number, position in zip(numbers, positions, strict=True)
             )
 
-        return lambda indices, positions: _in_graph(
+        return lambda indices, positions: self._in_graph(
             examples, self.training_shape, indices, positions
         )
 
     def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of each class, and pixels of any class in the masks that hold it."""
-        return counts_of(self.store.counts[self.numbers, :classes])
+        """As `Split.class_counts`."""
+        counts = self.store.counts[self.numbers]
+        return counts_of(counts[:, :classes]) if counts.ndim == 2 else examples_of(counts, classes)
+
+    def _in_graph(
+        self,
+        examples: Callable[..., Example],
+        shape: tuple[int | None, int | None, int],
+        *arguments: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Calls what reads examples from inside a TensorFlow graph."""
+        import tensorflow as tf
+
+        masks = self.store.counts.ndim == 2
+        types = tf.uint8, tf.uint8 if masks else tf.int32
+        images, targets = tf.numpy_function(counted(examples), arguments, types)
+        batch = arguments[0].shape[0]
+        sides = shape[:2] if masks else ()
+        return tf.ensure_shape(images, (batch, *shape)), tf.ensure_shape(targets, (batch, *sides))
 
 
 def load(
-    data: PictureData, labels: Labels, sources: Mapping[str, Sequence[Source]]
+    data: PictureData, labels: Labels, sources: Mapping[str, Sequence[MaskSource]]
 ) -> tuple[dict[str, Pictures], dict[str, str]]:
-    """Checks every picture of every split.
+    """Checks every picture and mask of every split.
 
     Args:
         data: the training size and the augmentation that the configuration asks for.
@@ -152,21 +212,57 @@ def load(
     Raises:
         DataError: the first picture that is damaged or does not fit, by name.
     """
-    room = data.memory_budget * 2**20
-    stores = {}
-    for split, some in sources.items():
-        stores[split] = store = scan(some, labels, room, split, data.max_megapixels)
-        room -= sum(image.nbytes + mask.nbytes for image, mask in filter(None, store.kept))
-    augmentation = _augmentation(data, stores["train"])
+
+    def decoded(source: MaskSource, encoded: tuple[bytes, bytes]) -> Example:
+        return decode(source, encoded, labels, data.max_megapixels)
+
+    def count(mask: np.ndarray) -> np.ndarray:
+        return label_counts(mask)[: labels.classes]
+
+    stores = scan_all(sources, dict.fromkeys(sources, decoded), count, data.memory_budget)
+    augmentation = _augmentation(data, labels.void, stores["train"])
     splits = {
-        split: Pictures(store, augmentation, np.arange(len(store.sources)))
+        split: Pictures(store, augmentation, np.arange(len(store)))
         for split, store in stores.items()
     }
-    return splits, {split: store.digest.hex() for split, store in stores.items()}
+    return splits, digests(stores)
+
+
+def digests(stores: Mapping[str, Store]) -> dict[str, str]:
+    """The SHA-256 of each split."""
+    return {split: store.digest.hex() for split, store in stores.items()}
+
+
+def scan_all(
+    sources: Mapping[str, Sequence[Source]],
+    decoders: Mapping[str, Decode],
+    count: Callable[[np.ndarray], np.ndarray],
+    memory_budget: int,
+) -> dict[str, Store]:
+    """Decodes and checks the pictures of every split, and keeps what fits into memory.
+
+    Args:
+        sources: of each split.
+        decoders: of each split.
+        count: makes of a target what `Store.counts` holds of it.
+        memory_budget: how many mebibytes the examples may take that are kept.
+
+    Raises:
+        DataError: the first picture that is damaged or does not fit, by name.
+    """
+    room, stores = memory_budget * 2**20, {}
+    for split, some in sources.items():
+        stores[split] = store = scan(some, decoders[split], count, room, split)
+        room -= sum(image.nbytes + target.nbytes for image, target in filter(None, store.kept))
+    return stores
 
 
 def scan(
-    sources: Sequence[Source], labels: Labels, room: int, what: str, max_megapixels: int
+    sources: Sequence[Source],
+    decode: Decode,
+    count: Callable[[np.ndarray], np.ndarray],
+    room: int,
+    what: str,
 ) -> Store:
     """Decodes and checks pictures in parallel, and keeps what fits into `room` bytes.
 
@@ -174,37 +270,40 @@ def scan(
         DataError: the first picture that is damaged or whose mask does not fit it.
     """
 
-    def examine(source: Source) -> tuple[Example, np.ndarray, bytes]:
+    def examine(source: Source) -> tuple[Example, np.ndarray, list[bytes]]:
         encoded = source.read()
-        example = decode(source, encoded, labels, max_megapixels)
-        digest = hashlib.sha256(source.key.encode("utf-8", "surrogateescape"))
-        for part in encoded:
-            digest.update(hashlib.sha256(part).digest())
-        return example, label_counts(example[1])[: labels.classes], digest.digest()
+        example = decode(source, encoded)
+        return example, count(example[1]), [hashlib.sha256(part).digest() for part in encoded]
 
     kept: list[Example | None] = []
-    sizes, counts, total = [], [], hashlib.sha256()
+    sizes, counts, contents, total = [], [], [], hashlib.sha256()
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        for (image, mask), count, digest in tqdm(
-            pool.map(examine, sources),
-            f"checking {what}",
-            len(sources),
-            leave=False,
-            disable=not sys.stderr.isatty(),
+        for source, ((image, target), numbers, parts) in zip(
+            sources,
+            tqdm(
+                pool.map(examine, sources),
+                f"checking {what}",
+                len(sources),
+                leave=False,
+                disable=not sys.stderr.isatty(),
+            ),
+            strict=True,
         ):
-            room -= image.nbytes + mask.nbytes
-            kept.append((image, mask) if room >= 0 else None)
-            sizes.append(mask.shape)
-            counts.append(count)
-            total.update(digest)
+            room -= image.nbytes + target.nbytes
+            kept.append((image, target) if room >= 0 else None)
+            sizes.append(image.shape[:2])
+            counts.append(numbers)
+            contents.append(parts[0])
+            key = source.key.encode("utf-8", "surrogateescape")
+            total.update(hashlib.sha256(b"".join([key, *parts])).digest())
     finally:
         pool.shutdown(cancel_futures=True)
-    sizes_, counts_ = np.array(sizes), np.array(counts)
-    return Store(sources, labels, kept, sizes_, counts_, total.digest(), max_megapixels)
+    arrays = np.array(sizes), np.array(counts)
+    return Store(sources, decode, kept, *arrays, contents, total.digest())
 
 
-def _augmentation(data: PictureData, store: Store) -> Augmentation:
+def _augmentation(data: PictureData, void: int | None, store: Store) -> Augmentation:
     """What the configuration asks for, once the sizes of the training pictures are known."""
     height, width = data.height, data.width
     if height is None or width is None:
@@ -217,7 +316,6 @@ def _augmentation(data: PictureData, store: Store) -> Augmentation:
                     f"{size[0]}x{size[1]}"
                 )
     smallest, largest = data.scale or (1.0, 1.0)
-    void = store.labels.void
     augmentation = Augmentation(height, width, data.fit, data.flip, (smallest, largest), void)
     for source, (h, w) in zip(store.sources, store.sizes.tolist(), strict=True):
         if void is None and augmentation.pads((h, w)):
@@ -231,18 +329,5 @@ def _augmentation(data: PictureData, store: Store) -> Augmentation:
 
 
 def _stacked(examples: Iterable[Example]) -> Example:
-    images, masks = zip(*examples, strict=True)
-    return np.stack(images), np.stack(masks)
-
-
-def _in_graph(
-    examples: Callable[..., Example],
-    shape: tuple[int | None, int | None, int],
-    *arguments: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Calls what reads examples from inside a TensorFlow graph."""
-    import tensorflow as tf
-
-    images, masks = tf.numpy_function(counted(examples), arguments, (tf.uint8, tf.uint8))
-    batch = arguments[0].shape[0]
-    return tf.ensure_shape(images, (batch, *shape)), tf.ensure_shape(masks, (batch, *shape[:2]))
+    images, targets = zip(*examples, strict=True)
+    return np.stack(images), np.stack(targets)

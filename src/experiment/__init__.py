@@ -21,11 +21,35 @@ from src.training.checkpoints import Checkpoint, Checkpoints
 from src.training.model import TrainingModel
 from src.training.tasks import for_task
 
+_WEIGHTS = {"median_frequency": losses.median_frequency, "balanced": losses.balanced}
+
 
 def resolved(settings: config.Train, data: DataSet) -> config.Train:
-    """Writes out what was left to the machine, and where the data was found."""
+    """Writes out what was left to the machine, and what only reading says of the data.
+
+    Raises:
+        ConfigError: the model cannot take such data.
+    """
     section = settings.data.model_copy(update=dict(data.location))
-    return machine.resolved(settings).model_copy(update={"data": section})
+    found = machine.resolved(settings).model_copy(update={"data": section})
+    return config.parse(config.Train, found.model_dump(mode="json"))
+
+
+def check_form(folder: Path, data: DataSet, any_size: bool) -> None:
+    """Refuses data of another form than what a run was trained on.
+
+    Raises:
+        UserError: the number of classes, or what the images measure, is another.
+    """
+    own = results.read_data_facts(folder)
+    sides = slice(2, None) if any_size else slice(None)
+    shapes = tuple(own.image_shape)[sides], data.image_shape[sides]
+    if len(own.classes) != len(data.classes) or shapes[0] != shapes[1]:
+        raise UserError(
+            f"expected data like the run's: {len(own.classes)} classes, images of "
+            f"{own.image_shape}; received {data.source}: {len(data.classes)} classes, images of "
+            f"{list(data.image_shape)}"
+        )
 
 
 def check_own_data(folder: Path, data: DataSet, *splits: str) -> None:
@@ -92,12 +116,13 @@ class Experiment:
         self.events = output.Events(folder)
 
     def _weigh_classes(self) -> tuple[float, ...]:
-        """The weights that the run has written down, or else those of its training masks."""
+        """The weights that the run has written down, or else those of its training examples."""
         names = self.data.classes
         known = results.read(self.folder).class_weights or []
         if len(known) == len(names):
             return tuple(known)
-        weights = losses.median_frequency(*self.data.splits["train"].class_counts(len(names)))
+        weigh = _WEIGHTS[self.settings.trainer.class_weights or ""]
+        weights = weigh(*self.data.splits["train"].class_counts(len(names)))
         shown = (f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
         output.log.info("class weights: %s", ", ".join(shown))
         return weights

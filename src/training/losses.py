@@ -14,18 +14,25 @@ class SmoothedCrossEntropy(keras.losses.Loss):
 
     Args:
         smoothing: the part of a label's weight that is spread evenly over all classes.
+        weights: of the examples of each class; None for 1. A batch's loss is divided by its
+            examples, not by their weights.
     """
 
-    def __init__(self, smoothing: float) -> None:
+    def __init__(self, smoothing: float, weights: Sequence[float] | None = None) -> None:
         super().__init__(name="smoothed_cross_entropy")
         self.smoothing = smoothing
+        self.weights = weights
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
         """Labels `[batch]` against logits `[batch, classes]`."""
-        truth = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1])
-        return keras.losses.categorical_crossentropy(
+        labels = ops.cast(y_true, "int32")
+        truth = ops.one_hot(labels, y_pred.shape[-1])
+        losses = keras.losses.categorical_crossentropy(
             truth, y_pred, from_logits=True, label_smoothing=self.smoothing
         )
+        if self.weights is None:
+            return losses
+        return ops.take(ops.convert_to_tensor(self.weights, losses.dtype), labels) * losses
 
 
 class PixelCrossEntropy(keras.losses.Loss):
@@ -76,4 +83,20 @@ def median_frequency(pixels: np.ndarray, present: np.ndarray) -> tuple[float, ..
     weights = np.ones(len(pixels))
     if held.any():
         weights[held] = np.median(frequency) / frequency
+    return tuple(weights.tolist())
+
+
+def balanced(examples: np.ndarray, total: np.ndarray) -> tuple[float, ...]:
+    """Class weights with which all classes count alike: `total / (classes * examples)`.
+
+    As `class_weight="balanced"` of scikit-learn. A class without an example has the weight 1, and
+    is none of the classes.
+
+    Args:
+        examples: training examples of each class, `[classes]`.
+        total: how many training examples there are, `[classes]`.
+    """
+    held = examples > 0
+    weights = np.ones(len(examples))
+    weights[held] = total[held] / (held.sum() * examples[held])
     return tuple(weights.tolist())

@@ -89,17 +89,24 @@ class Classify(Task):
     watched, mode = WATCHED["classification"]
     draws_split = True
 
-    def __init__(self, data: DataSet, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        data: DataSet,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__(data)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.class_weights = label_smoothing, class_weights
         self.confusion = metrics.ConfusionMatrix(len(data.classes), metrics.accuracy)
         self.metrics = [self.confusion]
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """Softmax cross entropy in nats, the mean over the examples, smoothed if asked."""
-        smoothing = self.label_smoothing
-        return losses.SmoothedCrossEntropy(smoothing) if smoothing else super().loss
+        """Softmax cross entropy in nats, the mean over the examples; smoothed, weighed if asked."""
+        smoothing, weights = self.label_smoothing, self.class_weights
+        if not smoothing and weights is None:
+            return super().loss
+        return losses.SmoothedCrossEntropy(smoothing, weights)
 
     def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
         """Nothing: ten labels are no picture."""
@@ -232,13 +239,13 @@ def for_task(
     Args:
         name: `classification`, `reconstruction` or `segmentation`.
         data: the data set.
-        class_weights: of each class in the loss of a segmentation; None for 1.
+        class_weights: of each class in the loss; None for 1.
         label_smoothing: part of a label's weight in the loss of a classification that is spread
             over all classes.
     """
     match name:
         case "classification":
-            return Classify(data, label_smoothing)
+            return Classify(data, label_smoothing, class_weights)
         case "reconstruction":
             return Reconstruct(data)
         case "segmentation":

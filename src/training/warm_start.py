@@ -29,9 +29,9 @@ def warm_start(model: TrainingModel, settings: config.Model) -> None:
     if settings.init_from:
         folder = Path(settings.init_from)
         own = config.load(folder / runs.CONFIG)
-        earlier = TrainingModel(
-            build(own.model, own.data.image_shape, own.data.classes), own.trainer.ema
-        )
+        # Only pictures without classes have no number of them, and an autoencoder asks for none.
+        network = build(own.model, own.data.image_shape, own.data.classes or 1)
+        earlier = TrainingModel(network, own.trainer.ema)
         Checkpoints(folder / "checkpoints").named("best").restore(earlier)
         with earlier.averaged():
             copied, left = copy_layers(earlier, model)

@@ -1,0 +1,157 @@
+"""Pictures of any size with a label each: how they come to one size, and how training varies them.
+
+A picture is reduced once, when it is decoded, and kept at that size: a folder of photographs then
+takes no more memory than the small pictures that are made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.config import LabelledPictures
+from src.config.data import Fit
+from src.data import images, pictures
+from src.data.augment import BLACK, between, cut, resize_image, uniform
+from src.data.dataset import DataError
+from src.data.decode import Source
+
+# Training cuts its window out of a part of a long picture that is so many windows long.
+_ROOM = 4.0
+# How much red, green and blue add to brightness (ITU-R BT.601), as Pillow makes grey.
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What training and evaluation make of a picture that has been reduced by `images.fitted`.
+
+    Attributes:
+        height: of the pictures that a model sees, in pixels.
+        width: likewise.
+        fit: how a picture comes to that size.
+        flip: whether half of the training pictures are mirrored left to right.
+        scale: interval of the factor of enlargement.
+        colour: how far brightness, contrast and saturation may be from 1.
+    """
+
+    height: int
+    width: int
+    fit: Fit
+    flip: bool
+    scale: tuple[float, float]
+    colour: float
+
+    @property
+    def largest(self) -> float:
+        """How much larger than the model's a picture is kept for training."""
+        return max(1.0, self.scale[1])
+
+    def __call__(
+        self, image: np.ndarray, label: np.ndarray, seed: int, position: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Varies one example.
+
+        Args:
+            image: uint8 `[h, w, channels]`, reduced to `largest` times the size.
+            label: its label.
+            seed: the run's.
+            position: how many examples the run has seen before.
+
+        Returns:
+            uint8 `[height, width, channels]` and the label.
+        """
+        factor, down, across, side, *colours = uniform(seed, position, 7)
+        smallest, largest = self.scale
+        factor = (smallest + (largest - smallest) * factor) / self.largest
+        height, width = (max(1, round(length * factor)) for length in image.shape[:2])
+        image = resize_image(image, height, width)
+        corner = [
+            between(min(0, room), max(0, room), chance)
+            for room, chance in zip(
+                (height - self.height, width - self.width), (down, across), strict=True
+            )
+        ]
+        image = cut(image, corner, (self.height, self.width), BLACK)
+        if self.flip and side < 0.5:
+            image = image[:, ::-1]
+        return (recoloured(image, self.colour, colours) if self.colour else image), label
+
+    def still(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The example for evaluation, `[height, width, channels]` and the label."""
+        return images.fitted(image, self.height, self.width, self.fit), label
+
+    def equal(
+        self, image: np.ndarray, label: np.ndarray, height: int, width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same: all pictures have one size."""
+        del height, width
+        return self.still(image, label)
+
+
+def recoloured(image: np.ndarray, most: float, chances: Sequence[float]) -> np.ndarray:
+    """Multiplies brightness, contrast and saturation by factors from `1 - most` to `1 + most`.
+
+    Args:
+        image: uint8 `[height, width, channels]`.
+        most: in [0, 1).
+        chances: three uniform numbers in [0, 1), which choose the factors.
+    """
+    brightness, contrast, saturation = (1 - most + 2 * most * chance for chance in chances)
+    pixels = image.astype(np.float32) * np.float32(brightness)
+    mean = pixels.mean()
+    pixels = mean + (pixels - mean) * np.float32(contrast)
+    if image.shape[-1] == 3:
+        grey = (pixels @ _GREY)[..., None]
+        pixels = grey + (pixels - grey) * np.float32(saturation)
+    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+
+
+def load(
+    data: LabelledPictures,
+    shape: tuple[int, int, int],
+    classes: int,
+    sources: Mapping[str, Sequence[Source]],
+) -> tuple[dict[str, pictures.Pictures], dict[str, str]]:
+    """Checks every picture of every split.
+
+    Args:
+        data: what the configuration asks for.
+        shape: height, width and channels of the pictures that a model sees.
+        classes: labels are 0 to one less than this.
+        sources: of `train`, `val` and `test`, at least one each.
+
+    Returns:
+        The splits, and the SHA-256 of each.
+
+    Raises:
+        DataError: the first picture that is damaged, by name.
+    """
+    height, width, channels = shape
+    smallest, largest = data.scale or (1.0, 1.0)
+    vary = Variation(height, width, data.fit, data.flip, (smallest, largest), data.colour)
+
+    def decoder(factor: float, room: float) -> pictures.Decode:
+        sides = round(height * factor), round(width * factor)
+
+        def decode(source: Source, encoded: tuple[bytes, bytes]) -> pictures.Example:
+            image = images.decode(encoded[0], source.image, channels, data.max_megapixels)
+            label = int(encoded[1])
+            if not 0 <= label < classes:
+                raise DataError(
+                    f"{source.image}: expected labels 0 to {classes - 1}; received {label}"
+                )
+            return images.fitted(image, *sides, data.fit, room), np.array(label, np.int32)
+
+        return decode
+
+    exact = decoder(1.0, 1.0)
+    decoders = {"train": decoder(vary.largest, _ROOM), "val": exact, "test": exact}
+    stores = pictures.scan_all(sources, decoders, lambda label: label, data.memory_budget)
+    splits = {
+        split: pictures.Pictures(store.all_of(height, width), vary, np.arange(len(store)), channels)
+        for split, store in stores.items()
+    }
+    return splits, pictures.digests(stores)
