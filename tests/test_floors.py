@@ -21,7 +21,7 @@ src.data.python_calls  src.data.splits  src.data.augment  src.data.reading
 src.data.tfds_info  src.data.tfrecords  src.data.images
 src.data.idx  src.data.streamed  src.data.decode
 src.data.prepared  src.data.pictures
-src.data.labelled
+src.data.labelled  src.data.records
 src.data.download
 src.data.locate
 src.data.sources.*  src.data.pipeline

@@ -32,6 +32,7 @@ from src.config.datasets.mnist import TfdsData
 from src.config.datasets.mnist_5k import BundledDigits
 from src.config.datasets.oxford_iiit_pet import OxfordPet
 from src.config.datasets.scenes import Scenes
+from src.config.datasets.tfds import Tfds, TfdsMasks
 from src.config.model import Model, TaskName
 from src.config.models.autoencoder import Autoencoder
 from src.config.models.fcn import Fcn
@@ -65,7 +66,9 @@ __all__ = [
     "Scenes",
     "Shape",
     "TaskName",
+    "Tfds",
     "TfdsData",
+    "TfdsMasks",
     "Train",
     "Trainer",
     "dump",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from src.config.section import (
+    Byte,
     Fraction,
     Megapixels,
     Positive,
@@ -109,6 +110,39 @@ class PictureData(_Pictures):
     @model_validator(mode="after")
     def _both_sides_or_none(self) -> PictureData:
         check_sides(self.height, self.width)
+        return self
+
+
+class MaskData(PictureData):
+    """Pictures and masks whose classes the user describes.
+
+    Attributes:
+        classes: number of classes.
+        names: their names; if null, their numbers.
+        colours: red, green and blue of each class in pictures, 0 to 255; null for the usual ones.
+        void: label of the pixels that count neither in the loss nor in a metric; null if there is
+            none.
+    """
+
+    classes: Annotated[int, Field(ge=2, le=256)] = 2
+    names: list[Text] | None = None
+    colours: list[Annotated[list[Byte], Field(min_length=3, max_length=3)]] | None = None
+    void: Byte | None = None
+
+    @model_validator(mode="after")
+    def _labels_are_described(self) -> MaskData:
+        for key in ("names", "colours"):
+            listed = getattr(self, key)
+            if listed is not None and len(listed) != self.classes:
+                raise ValueError(
+                    f"expected data.{key} for each of data.classes={self.classes}; "
+                    f"received {len(listed)}"
+                )
+        if self.void is not None and self.void < self.classes:
+            raise ValueError(
+                f"expected data.void beyond the labels of the classes, 0 to {self.classes - 1}; "
+                f"received data.void={self.void}"
+            )
         return self
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from src.data import prepared
+from src.data import tfds_info
 
 STALL_SECONDS = 10.0
 _CHUNK = 1 << 10
@@ -32,7 +32,7 @@ def prepare(name: str, root: Path) -> Path:
     """Downloads a data set and prepares it as `<root>/<name>/<version>`.
 
     Args:
-        name: of a TFDS builder, `mnist` or `fashion_mnist`.
+        name: of a TFDS builder, such as `mnist`, `emnist/letters` or `kmnist:3.0.1`.
         root: TFDS data folder; it is made if it does not exist.
 
     Returns:
@@ -52,7 +52,8 @@ def prepare(name: str, root: Path) -> Path:
     try:
         builder = tfds.builder(name, data_dir=root)
         with tempfile.TemporaryDirectory(prefix="deconv-", ignore_cleanup_errors=True) as files:
-            fetch(sorted(builder.url_infos), Path(files))
+            if builder.url_infos:
+                fetch(sorted(builder.url_infos), Path(files))
             config = tfds.download.DownloadConfig(manual_dir=files, force_checksums_validation=True)
             # A folder of its own: TFDS names what it unpacks by the file alone, and MNIST's
             # files are named like Fashion-MNIST's.
@@ -62,8 +63,8 @@ def prepare(name: str, root: Path) -> Path:
     # What TFDS raises while it prepares is not documented: whatever it is, there is no data set.
     except Exception as error:
         raise DownloadError(f"preparing failed, {type(error).__name__}: {_first(error)}") from error
-    folder = prepared.find(root, name)
-    if folder is None:
+    folder = Path(builder.data_dir)
+    if not (folder / tfds_info.INFO).is_file():
         raise DownloadError(f"nothing was prepared in {root}")
     return folder
 

@@ -33,14 +33,15 @@ def absolute(word: str, key: str) -> Path:
     return Path(os.path.abspath(path))
 
 
-def tfds_folder(name: str, root: str | None) -> Path:
+def tfds_folder(name: str, root: str | None, version: str | None = None) -> Path:
     """The folder `<root>/<name>/<version>` that TensorFlow Datasets has prepared, or prepares now.
 
     Args:
-        name: of the data set.
+        name: of the data set, with `/<config>` if there is one.
         root: where it is looked for, and nowhere else; if None, where the environment says
             (`TFDS_DATA_DIR`), or in `~/tensorflow_datasets`, and if it is not there it is
             downloaded.
+        version: such as `3.0.1` or `3.*.*`; None for the newest.
 
     Raises:
         DataError: it is not in the root that was given.
@@ -48,20 +49,20 @@ def tfds_folder(name: str, root: str | None) -> Path:
     """
     ambient = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     where = absolute(ambient, "TFDS_DATA_DIR") if root is None else absolute(root, "data.dir")
-    found = prepared.find(where, name)
+    found = prepared.find(where, name, version)
     if found is None and root is not None:
         raise DataError(
-            f"expected data.dir to hold {name}/<version>/dataset_info.json, as TensorFlow "
-            f"Datasets prepares it; received data.dir={root}"
+            f"expected data.dir to hold {name}/{version or '<version>'}/dataset_info.json, as "
+            f"TensorFlow Datasets prepares it; received data.dir={root}"
         )
     try:
-        return found or download.prepare(name, where)
+        return found or download.prepare(f"{name}:{version}" if version else name, where)
     except download.DownloadError as error:
         raise Absent(f"{name} is not prepared in {where} and its download failed ({error})") from (
             error
         )
 
 
-def tfds_location(folder: Path) -> dict[str, str]:
-    """The options with which a prepared folder is found again without the environment."""
-    return {"dir": str(folder.parents[1])}
+def tfds_location(folder: Path, name: str) -> dict[str, str]:
+    """The options with which the folder of a data set is found again without the environment."""
+    return {"dir": str(folder.parents[1 + name.count("/")])}

@@ -6,6 +6,7 @@ order, are read three times as fast, and a program that starts often waits for t
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import struct
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from src import files, quiet
 from src.data.dataset import DataError, Examples, Lazily
+from src.data.reading import regular_file
 from src.data.streamed import Decode, open_records
 from src.data.tfds_info import describe
 
@@ -26,20 +28,33 @@ _FEATURES = {"image": ("Image", _IMAGE), "label": ("ClassLabel", ())}
 _SPLITS = ("train", "test")
 _CLASSES = 10
 _EXAMPLE_BYTES = 28 * 28 + 4
+# Where TFDS says which config a data set has if none is named.
+_DEFAULT_CONFIG = ".config/metadata.json"
+_DEFAULT_NAME = re.compile(rb'"default_config_name":\s*"(\w[\w+\-.]*)"')
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", re.ASCII)
 
 
-def find(root: Path, name: str) -> Path | None:
+def find(root: Path, name: str, wanted: str | None = None) -> Path | None:
     """Finds `<root>/<name>/<version>`, the newest version that was prepared to its end.
 
-    Looks only at the names of files, so that absence is noticed without importing TFDS.
+    Looks at little more than the names of files, so that absence is noticed without importing TFDS.
+
+    Args:
+        root: TFDS data folder.
+        name: of the data set, with `/<config>` if there is one; without, TFDS' default config.
+        wanted: the version, in which `*` stands for any number; None for any.
     """
     if not os.path.isdir(root / name):  # Unlike Path.glob, never raises.
         return None
+    default = root / name / _DEFAULT_CONFIG
+    if default.is_file():
+        said = _DEFAULT_NAME.search(regular_file(default, 1 << 16))
+        return find(root, f"{name}/{said[1].decode()}", wanted) if said else None
     versions = [
         (tuple(map(int, match.groups())), info.parent)
         for info in (root / name).glob("*/dataset_info.json")
         if (match := _VERSION.fullmatch(info.parent.name))
+        and (wanted is None or fnmatch.fnmatch(info.parent.name, wanted))
     ]
     return max(versions)[1] if versions else None
 

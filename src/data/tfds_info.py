@@ -46,10 +46,12 @@ class Description:
         splits: by name.
         features: for each feature the name of its class in TFDS, such as `Image`, and its shape;
             None for a side that differs, `()` for what is no array.
+        classes: for each feature that is a label, how many there are, where it is said.
     """
 
     splits: dict[str, SplitFiles]
     features: dict[str, tuple[str, tuple[int | None, ...]]]
+    classes: dict[str, int]
 
 
 class _Split(BaseModel):
@@ -95,10 +97,16 @@ def describe(folder: Path) -> Description:
             )
     splits = {split.name: _files(folder, info, split) for split in info.splits}
     try:
-        described = {name: _feature(value) for name, value in _members(features).items()}
+        members = _members(features)
+        described = {name: _feature(value) for name, value in members.items()}
+        classes = {
+            name: int(value["classLabel"]["numClasses"])
+            for name, value in members.items()
+            if "numClasses" in value.get("classLabel", {})
+        }
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise _unreadable(folder / FEATURES, type(error).__name__) from error
-    return Description(splits, described)
+    return Description(splits, described, classes)
 
 
 def _files(folder: Path, info: _Info, split: _Split) -> SplitFiles:

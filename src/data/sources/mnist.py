@@ -55,7 +55,7 @@ def load(data: TfdsData) -> DataSet:
     except locate.Absent as absent:
         return _stand_in(data, str(absent))
     splits = _with_validation(prepared.read(folder, data.memory_budget), data)
-    return _data_set(data, f"tfds:{shown(folder)}", splits, locate.tfds_location(folder))
+    return _data_set(data, f"tfds:{shown(folder)}", splits, locate.tfds_location(folder, data.name))
 
 
 def _data_set(

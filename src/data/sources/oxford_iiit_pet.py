@@ -1,82 +1,25 @@
 """Oxford-IIIT Pet (Parkhi et al. 2012) as TensorFlow Datasets (TFDS) prepares it.
 
-Records are read by their place in TFDS' files, so that a picture can be had without those before
-it. The masks hold 1 for the pet, 2 for the background and 3 for the border between them, which
+The masks hold 1 for the pet, 2 for the background and 3 for the border between them, which
 the annotators left open.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from src import files, quiet
+from src import files
 from src.config import OxfordPet
 from src.data import locate, pictures
 from src.data.dataset import DataError, DataSet
 from src.data.decode import Labels
 from src.data.reading import shown
+from src.data.records import MASKED as _FEATURES
+from src.data.records import Record, records
 from src.data.splits import held_out
 from src.data.tfds_info import describe
-from src.data.tfrecords import Files
 
 NAMES = ("pet", "background", "border")
-_FEATURES = ("image", "segmentation_mask")
-
-
-@dataclass(frozen=True)
-class Record:
-    """One example in TFRecord files.
-
-    Attributes:
-        files: the files of its split.
-        number: its place in them.
-    """
-
-    files: Files
-    number: int
-
-    @property
-    def _path(self) -> Path:
-        return self.files.paths[self.files.file[self.number]]
-
-    @property
-    def _start(self) -> int:
-        return int(self.files.begin[self.number])
-
-    @property
-    def key(self) -> str:
-        """The file's name and the example's first byte."""
-        return f"{self._path.name} {self._start}"
-
-    @property
-    def image(self) -> str:
-        """What a message calls the image."""
-        return f"{self._path}, image at byte {self._start}"
-
-    @property
-    def mask(self) -> str:
-        """What a message calls the mask."""
-        return f"{self._path}, mask at byte {self._start}"
-
-    def read(self) -> tuple[bytes, bytes]:
-        """The encoded image and the encoded mask.
-
-        Raises:
-            DataError: the record holds no such thing.
-        """
-        tf = quiet.tensorflow()
-        data = self.files.record(self.number)
-        try:
-            features = tf.train.Example.FromString(data).features.feature
-            image, mask = (features[name].bytes_list.value[0] for name in _FEATURES)
-        # A parser of a stranger's bytes: whatever it raises, there is no example.
-        except Exception as error:
-            raise DataError(
-                f"{self.image}: expected an example with an image and a segmentation_mask; "
-                f"received {type(error).__name__}"
-            ) from error
-        return image, mask
 
 
 def load(data: OxfordPet) -> DataSet:
@@ -88,8 +31,8 @@ def load(data: OxfordPet) -> DataSet:
     official = find(folder)
     train, val = held_out(official["train"], data.val_examples)
     meaning = labels(data.border)
-    records = {"train": train, "val": val, "test": official["test"]}
-    splits, digests = pictures.load(data, meaning, records)
+    sources = {"train": train, "val": val, "test": official["test"]}
+    splits, digests = pictures.load(data, meaning, sources)
     return DataSet(
         data.name,
         f"tfds:{shown(folder)}",
@@ -98,7 +41,7 @@ def load(data: OxfordPet) -> DataSet:
         "masks",
         splits,
         void=meaning.void,
-        location=locate.tfds_location(folder),
+        location=locate.tfds_location(folder, data.name),
     )
 
 
@@ -127,13 +70,4 @@ def find(folder: Path) -> dict[str, list[Record]]:
             f"{folder}: expected splits train and test of images {', '.join(_FEATURES)}; "
             f"received {files.clipped(received)}"
         )
-    found = {}
-    for split in ("train", "test"):
-        opened, count = Files(described.splits[split].paths), described.splits[split].count
-        found[split] = [Record(opened, number) for number in range(len(opened))]
-        if not found[split] or len(opened) != count:
-            raise DataError(
-                f"{folder}: expected {count:,} examples in split {split}, at least "
-                f"one; received {len(opened):,}"
-            )
-    return found
+    return records(folder, described, {name: name for name in ("train", "test")}, _FEATURES)
