@@ -18,7 +18,7 @@ src.results  src.epochs  src.words
 src.manual  src.multirun
 src.machine  src.resume  src.data.dataset  src.data.options  src.data.metadata
 src.data.python_calls  src.data.splits  src.data.augment  src.data.reading
-src.data.tfds_info  src.data.tfrecords  src.data.images
+src.data.tfds_info  src.data.tfrecords  src.data.images  src.data.noise
 src.data.idx  src.data.streamed  src.data.decode
 src.data.prepared  src.data.pictures
 src.data.labelled  src.data.records

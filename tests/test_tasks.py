@@ -37,8 +37,9 @@ def test_label_smoothing_spreads_a_part_of_the_label_evenly(label, smoothing, ex
 def test_a_figure_that_cannot_be_drawn_is_a_line_in_the_log(caplog):
     task = Reconstruct(SimpleNamespace(classes=("a",)))
     examples = Split(np.zeros((1, 2, 2, 1), np.uint8), np.zeros(1, np.int32))
-    assert set(task.draw_examples(examples, np.zeros((1, 2, 2, 1)))) == {"reconstructions"}
-    assert task.draw_examples(examples, np.zeros((1, 3, 2, 1))) == {}
+    clean = np.zeros((1, 2, 2, 1), "float32")
+    assert set(task.draw_examples(examples, clean, np.zeros((1, 2, 2, 1)))) == {"reconstructions"}
+    assert task.draw_examples(examples, clean, np.zeros((1, 3, 2, 1))) == {}
     (line,) = caplog.messages
     assert line.startswith("reconstructions cannot be drawn: ValueError: expected outputs shaped")
 

@@ -94,6 +94,15 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
+    def _noise_is_to_be_taken_away(self) -> Train:
+        if self.data.input_noise and self.model.task != "reconstruction":
+            raise ValueError(
+                "expected data.noise=0 for a model that does not draw its input anew; "
+                f"received data.noise={self.data.input_noise} with model={self.model.name}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _shards_fit_the_batch(self) -> Train:
         shards, batch_size = self.trainer.shards, self.trainer.batch_size
         if shards is None or shards == 1:

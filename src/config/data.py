@@ -53,6 +53,28 @@ class Data(Section):
         """Height, width and channels of every image; None for a side that differs."""
         raise NotImplementedError
 
+    @property
+    def input_noise(self) -> float:
+        """Standard deviation of the noise on what an autoencoder takes, of pixels in [0, 1]."""
+        return 0.0
+
+
+class NoisyData(Data):
+    """Images of one size with a label each, which an autoencoder may take with noise.
+
+    Attributes:
+        noise: standard deviation of normal noise on the pixels, in [0, 1], of what an autoencoder
+            takes; what it aims at stays clean.
+    """
+
+    kind: ClassVar[Literal["labels", "masks"]] = "labels"
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @property
+    def input_noise(self) -> float:
+        """See `Data`."""
+        return self.noise
+
 
 class _Pictures(Data):
     """What training makes of pictures of any size, and how many of them are kept.

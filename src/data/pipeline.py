@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 
 from src.data.dataset import DataError, Examples, Split
+from src.data.noise import NONE, Noise
 from src.data.options import untuned
 
 Preprocess = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -29,6 +30,7 @@ def training_batches(
     seed: int,
     first_step: int,
     last_step: int,
+    noise: Noise = NONE,
 ) -> tf.data.Dataset:
     """Shuffled batches for the steps `first_step` to `last_step - 1`, counted over the whole run.
 
@@ -43,6 +45,7 @@ def training_batches(
         seed: of the order and of the augmentation.
         first_step: step to begin with.
         last_step: step to end before.
+        noise: of the model's input.
     """
     examples, steps_per_epoch = len(split), len(split) // batch_size
     read = split.training_reader(seed)
@@ -57,16 +60,20 @@ def training_batches(
             max_index=tf.cast(examples - 1, tf.int64),
         )
         images, targets = read(order, step * batch_size + places)
-        return preprocess(_scaled(images), targets)
+        taken, wanted = preprocess(_scaled(images), targets)
+        return noise(taken, step), wanted
 
     return _in_order(tf.data.Dataset.range(first_step, last_step), batch)
 
 
-def evaluation_batches(split: Examples, preprocess: Preprocess) -> tf.data.Dataset:
+def evaluation_batches(
+    split: Examples, preprocess: Preprocess, noise: Noise = NONE
+) -> tf.data.Dataset:
     """Every example once, in order; the last batch may be smaller.
 
     The batch size follows from the size of the pictures alone, so that an evaluation adds up in
-    the same order, and to the same sum, wherever it is asked for.
+    the same order, and to the same sum, wherever it is asked for. The noise of a batch is the same
+    each time, too.
     """
     read = split.reader()
     height, width, _ = split.image_shape
@@ -77,14 +84,16 @@ def evaluation_batches(split: Examples, preprocess: Preprocess) -> tf.data.Datas
     def batch(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         end = tf.minimum((index + 1) * size, len(split))
         images, targets = read(tf.range(index * size, end))
-        return preprocess(_scaled(images), targets)
+        taken, wanted = preprocess(_scaled(images), targets)
+        return noise(taken, -1 - index), wanted
 
     return _in_order(tf.data.Dataset.range(batches), batch)
 
 
-def inputs(examples: Split, preprocess: Preprocess) -> tf.Tensor:
+def inputs(examples: Split, preprocess: Preprocess, noise: Noise = NONE) -> tf.Tensor:
     """The model's input for a few examples, all at once."""
-    return preprocess(_scaled(tf.constant(examples.images)), tf.constant(examples.targets))[0]
+    taken = preprocess(_scaled(tf.constant(examples.images)), tf.constant(examples.targets))[0]
+    return noise(taken, -1)
 
 
 @contextmanager

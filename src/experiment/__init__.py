@@ -13,6 +13,7 @@ import tensorflow as tf
 from src import config, machine, results
 from src.data import pipeline
 from src.data.dataset import DataSet, Split
+from src.data.noise import Noise
 from src.data.splits import spread
 from src.errors import UserError
 from src.models.build import build
@@ -106,6 +107,7 @@ class Experiment:
         self.folder = folder
         self.data = data
         self.class_weights = self._weigh_classes() if settings.trainer.class_weights else None
+        self.noise = Noise(settings.data.input_noise, settings.seed)
         smoothing = settings.trainer.label_smoothing
         self.task = for_task(settings.model.task, data, self.class_weights, smoothing)
         # What a picture measures is known only once it is read, unlike a digit.
@@ -131,4 +133,4 @@ class Experiment:
         """The fixed examples that the pictures show, and the same as the model takes them."""
         part = self.data.splits[split]
         examples = part[spread(len(part), self.settings.trainer.pictures)].arrays()
-        return examples, pipeline.inputs(examples, self.task.preprocess)
+        return examples, pipeline.inputs(examples, self.task.preprocess, self.noise)

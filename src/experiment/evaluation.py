@@ -74,12 +74,13 @@ def evaluate(
     if not run.model.compiled:
         run.model.compile(loss=run.task.loss, metrics=run.task.metrics)
     part = run.data.splits[split]
-    batches = pipeline.evaluation_batches(part, run.task.preprocess)
+    batches = pipeline.evaluation_batches(part, run.task.preprocess, run.noise)
     examples, inputs = run.examples(split)
     with run.model.averaged(), pipeline.reader_errors():
         metrics, targets, outputs = pass_over(run.model, batches, run.task.draws_split)
         pictures, by_class = run.task.draw_counts(), run.task.by_class()
-        pictures |= run.task.draw_examples(examples, run.model.predict_on_batch(inputs))
+        outputs_shown = run.model.predict_on_batch(inputs)
+        pictures |= run.task.draw_examples(examples, np.asarray(inputs), outputs_shown)
         features = features_of(run.model, _layer(run), part, run.task.preprocess)
         if features and run.settings.model.code:
             pictures |= code_space.draw(

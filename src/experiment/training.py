@@ -136,7 +136,8 @@ def _fit(
 ) -> bool:
     """Trains stretch by stretch; returns whether the run came to its end."""
     train, val = run.data.splits["train"], run.data.splits["val"]
-    validation = pipeline.evaluation_batches(val, run.task.preprocess)
+    preprocess, noise, seed = run.task.preprocess, run.noise, run.settings.seed
+    validation = pipeline.evaluation_batches(val, preprocess, noise)
     try:
         for first, last in plan.stretches(step):
             if saver.progress.done:
@@ -145,7 +146,7 @@ def _fit(
             length = min(last - first, plan.steps_per_epoch)
             run.model.fit(
                 pipeline.training_batches(
-                    train, run.task.preprocess, plan.batch_size, run.settings.seed, first, last
+                    train, preprocess, plan.batch_size, seed, first, last, noise
                 ),
                 initial_epoch=epoch,
                 epochs=epoch + (last - first) // length,

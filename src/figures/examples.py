@@ -29,7 +29,9 @@ from src.figures.canvas import (
 from src.figures.colours import NOT_FINITE, VOID, WRONG, class_colours, diverging
 
 
-def reconstructions(inputs: ArrayLike, outputs: ArrayLike, scale: float = 0.5) -> Picture:
+def reconstructions(
+    inputs: ArrayLike, outputs: ArrayLike, scale: float = 0.5, noisy: ArrayLike | None = None
+) -> Picture:
     """Input, reconstruction and signed error of each example, its mean squared error below.
 
     The error is `output - input`; of three channels, that of the channel that is farthest off
@@ -40,6 +42,7 @@ def reconstructions(inputs: ArrayLike, outputs: ArrayLike, scale: float = 0.5) -
         inputs: floats in [0, 1], `[n, height, width, channels]`, 1 or 3 channels.
         outputs: floats, shaped like `inputs`; what lies outside [0, 1] is shown clipped.
         scale: the error at which the colours saturate, in units of the pixel range.
+        noisy: what the model was given instead of `inputs`, shaped like them; None for the same.
 
     Raises:
         ValueError: if the arrays are no such images or `scale` is not positive.
@@ -52,6 +55,9 @@ def reconstructions(inputs: ArrayLike, outputs: ArrayLike, scale: float = 0.5) -
     if not (isfinite(scale) and scale > 0):
         raise ValueError(f"expected scale as a positive number; received scale={scale}")
     rows: dict[str, list[Picture]] = {"input": [], "reconstruction": [], "error": []}
+    if noisy is not None:
+        given = [_pixels(x) for x in checks.images("noisy", noisy)]
+        rows = {"input": [], "noisy": given, "reconstruction": [], "error": []}
     captions = []
     for x, y in zip(wanted, made, strict=True):
         with np.errstate(invalid="ignore", over="ignore"):  # of infinite or huge outputs

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -147,7 +148,8 @@ class Gallery(_Counting):
         """Draws the epoch."""
         with self.model.averaged():
             outputs = self.model.predict_on_batch(self.inputs)
-        pictures = self.task.draw_examples(self.examples, outputs) | self.task.draw_counts()
+        pictures = self.task.draw_examples(self.examples, np.asarray(self.inputs), outputs)
+        pictures |= self.task.draw_counts()
         self.events.write_epoch(epoch + 1, pictures, self.step)
 
 

@@ -55,8 +55,8 @@ class Task(ABC):
         return images, targets
 
     @abstractmethod
-    def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
-        """Figures of the outputs for the run's fixed examples."""
+    def draw_examples(self, examples: Split, inputs: np.ndarray, outputs: np.ndarray) -> Figures:
+        """Figures of the outputs for the run's fixed examples, given as the model takes them."""
 
     def draw_split(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Figures:
         """Figures that take the targets and outputs of a whole split."""
@@ -108,9 +108,9 @@ class Classify(Task):
             return super().loss
         return losses.SmoothedCrossEntropy(smoothing, weights)
 
-    def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
+    def draw_examples(self, examples: Split, inputs: np.ndarray, outputs: np.ndarray) -> Figures:
         """Nothing: ten labels are no picture."""
-        del examples, outputs
+        del examples, inputs, outputs
         return {}
 
     def draw_counts(self) -> Figures:
@@ -160,10 +160,13 @@ class Reconstruct(Task):
         del targets
         return images, images
 
-    def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
-        """Inputs, reconstructions and errors."""
-        inputs = examples.images / np.float32(255)
-        return drawn("reconstructions", lambda: figures.reconstructions(inputs, outputs))
+    def draw_examples(self, examples: Split, inputs: np.ndarray, outputs: np.ndarray) -> Figures:
+        """Inputs, reconstructions and errors; of noisy inputs the clean ones as well."""
+        clean = examples.images / np.float32(255)
+        noisy = None if np.array_equal(clean, inputs) else inputs
+        return drawn(
+            "reconstructions", lambda: figures.reconstructions(clean, outputs, noisy=noisy)
+        )
 
     def baselines(
         self, splits: Mapping[str, Examples], split: str, latent: int | None
@@ -189,8 +192,9 @@ class Segment(Task):
         """Softmax cross entropy in nats, the mean over the pixels that are not void."""
         return losses.PixelCrossEntropy(len(self.classes), self.class_weights)
 
-    def draw_examples(self, examples: Split, outputs: np.ndarray) -> Figures:
+    def draw_examples(self, examples: Split, inputs: np.ndarray, outputs: np.ndarray) -> Figures:
         """Inputs, true masks, predicted masks and where they differ."""
+        del inputs
 
         def draw() -> figures.Picture:
             return figures.segmentation(

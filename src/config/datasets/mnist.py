@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from src.config.data import Data
+from src.config.data import NoisyData
 from src.config.section import Positive, Shape, Text
 
 
-class TfdsData(Data):
+class TfdsData(NoisyData):
     """MNIST and its drop-in replacements, from the first source that has them.
 
     Attributes:
@@ -20,7 +20,6 @@ class TfdsData(Data):
             memory; if they are more, they are read and decoded whenever they are needed.
     """
 
-    kind: ClassVar[Literal["labels", "masks"]] = "labels"
     classes: ClassVar[int] = 10
     name: Literal["mnist", "fashion_mnist"]
     dir: Text | None = None

