@@ -37,19 +37,26 @@ class Pictures:
                 yield images.numpy()
 
 
-class OnePicture(Pictures):
-    """A picture by itself, floats in [0, 1] `[height, width, channels]`."""
+class OneByOne(Pictures):
+    """Pictures of any size, of which one at a time is in memory.
 
-    def __init__(self, picture: np.ndarray) -> None:
-        self._picture = picture
+    Args:
+        count: how many.
+        read: reads the one of a number, floats in [0, 1] `[height, width, channels]`.
+    """
+
+    def __init__(self, count: int, read: Callable[[int], np.ndarray]) -> None:
+        self._count, self._picture = count, read
 
     def batches(self) -> Iterator[np.ndarray]:
-        """The picture, as a batch of one."""
-        yield self._picture[None]
+        """All of them, each as a batch of one."""
+        for number in range(self._count):
+            yield self._picture(number)[None]
 
     def some(self, numbers: np.ndarray) -> list[np.ndarray]:
-        """The picture, as often as it is asked for."""
-        return [self._picture] * len(numbers)
+        """Those of some numbers, in their order, each read once."""
+        found = {number: self._picture(number) for number in np.unique(numbers).tolist()}
+        return [found[number] for number in numbers.tolist()]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from src.activations import Pictures, Strongest, output, signature, strongest
 from src.errors import UserError
 from src.figures import Picture, projections
 from src.figures.projections import Group, Map
-from src.models import layer_table
+from src.models import layer_table, pretrained
 from src.models.build import build
 from src.models.deconvnet import deconvnet, squashing
 from src.prediction import Facts
@@ -34,38 +34,77 @@ _SHOWN = (
 
 
 class Explainer:
-    """A run's network, trained and with random weights, and the pictures it is shown.
+    """A network, trained and with random weights, and the pictures it is shown.
 
     Args:
-        trained: the run's configuration.
-        folder: the run's.
-        checkpoint: `best` or `last`.
-        pictures: what the network is shown.
+        network: builds it for pictures of a shape.
+        pictures: what it is shown.
         shape: of the pictures; None for a side that differs.
-
-    Raises:
-        UserError: the checkpoint is missing or damaged, or the run's data is not described.
+        seed: of the random weights.
+        ema: decay of the averages of its weights; None where there are none.
     """
 
     def __init__(
         self,
+        network: Callable[[config.Shape], keras.Model],
+        pictures: Pictures,
+        shape: config.Shape,
+        seed: int = 0,
+        ema: float | None = None,
+    ) -> None:
+        # Gradients in bfloat16 would show its rounding.
+        keras.config.set_dtype_policy("float32")
+        keras.utils.set_random_seed(seed)
+        self._network = functools.lru_cache(16)(network)
+        self.pictures = pictures
+        self.untrained = network(shape)
+        self.model = TrainingModel(network(shape), ema)
+        self.step = 0
+
+    @classmethod
+    def of_run(
+        cls,
         trained: config.Train,
         folder: Path,
         checkpoint: str,
         pictures: Pictures,
         shape: config.Shape,
-    ) -> None:
-        # Gradients in bfloat16 would show its rounding.
-        keras.config.set_dtype_policy("float32")
-        keras.utils.set_random_seed(trained.seed)
+    ) -> Explainer:
+        """That of a run's network.
+
+        Args:
+            trained: the run's configuration.
+            folder: the run's.
+            checkpoint: `best` or `last`.
+            pictures: what it is shown.
+            shape: of the pictures; None for a side that differs.
+
+        Raises:
+            UserError: the checkpoint is missing or damaged, or the run's data is not described.
+        """
         classes = len(Facts.of(folder).classes)
-        self._network = functools.lru_cache(16)(lambda size: build(trained.model, size, classes))
-        self.pictures = pictures
-        self.untrained = build(trained.model, shape, classes)
-        self.model = TrainingModel(build(trained.model, shape, classes), trained.trainer.ema)
+        explainer = cls(
+            lambda size: build(trained.model, size, classes),
+            *(pictures, shape, trained.seed, trained.trainer.ema),
+        )
         saved = Checkpoints(folder / "checkpoints").named(checkpoint)
-        saved.restore(self.model)
-        self.step = saved.step
+        saved.restore(explainer.model)
+        explainer.step = saved.step
+        return explainer
+
+    @classmethod
+    def from_elsewhere(cls, network: config.Network, pictures: Pictures) -> Explainer:
+        """That of a network of `keras.applications`, for pictures of any size.
+
+        Raises:
+            UserError: its weights cannot be had, or are another network's.
+        """
+        assert network.name
+        assert network.weights
+        name = network.name
+        explainer = cls(lambda size: pretrained.build(name, size), pictures, (None, None, 3))
+        pretrained.load_weights(explainer.model.network(), name, network.weights)
+        return explainer
 
     def layers(self) -> list[str]:
         """Those with maps that rectify or squash, but for the network's output."""

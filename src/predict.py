@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +31,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     folder = runs.find(settings.run)
     trained = config.load(folder / runs.CONFIG)
     output = Path(settings.output or folder / "predictions")
-    found = find(settings.input)
+    found = images.find(settings.input)
     endings = _ENDINGS.get(trained.model.task, ())
     check_output(output, settings.input, found, endings, settings.overwrite)
     for path in found:
@@ -55,32 +54,6 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     ending = f"{shown(folder)}, {settings.checkpoint}: see {shown(output)}"
     print(f"{len(found)} predicted by {ending}")
     return 0
-
-
-def find(where: str) -> list[Path]:
-    """Lists the pictures that a file or folder holds, sorted by name.
-
-    Raises:
-        UserError: there is none, or the folder cannot be entered.
-    """
-    path, found, reason = Path(where), [], ""
-    try:
-        if stat.S_ISDIR(os.stat(path).st_mode):
-            found = sorted(
-                entry
-                for entry in path.iterdir()
-                if entry.suffix.lower() in images.ENDINGS and not entry.name.startswith(".")
-            )
-        else:
-            found = [path]
-    except (OSError, ValueError) as error:
-        reason = f" ({getattr(error, 'strerror', None) or error})"
-    if not found:
-        raise UserError(
-            f"expected a picture or a folder with pictures ({images.LISTED}); "
-            f"received input={files.clipped(shown(where))}{reason}"
-        )
-    return found
 
 
 def check_output(

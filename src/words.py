@@ -179,6 +179,9 @@ class _Reader:
             )
         if key in self.groups:
             return [f"{key}={self._choice(key, value)}"]
+        if f"{key}.name" in self.keys:
+            # A section that is no group, by the name in it.
+            key = f"{key}.name"
         if key not in self.keys:
             known = [*self.groups, *self.keys]
             raise UserError(f"expected a known key; received {key}{nearest(key, known)}")

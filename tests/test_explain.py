@@ -8,9 +8,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src import config
-from src.activations import OnePicture, Pictures, strongest
+from src.activations import OneByOne, Pictures, strongest
 from src.data.dataset import Split
 from src.errors import UserError
+from src.explain import _picture
 from src.explanation import Explainer
 from src.figures.projections import Group, Map, projections, signed
 from tests.commands import MODELS, run
@@ -104,7 +105,8 @@ def test_projections_lie_beside_their_patches_cut_to_what_was_seen(trained):
     settings = config.load(trained / "lenet" / "config.yaml")
     picture = np.zeros((28, 28, 1), "float32")
     picture[0, 5] = 1
-    explainer = Explainer(settings, trained / "lenet", "best", OnePicture(picture), (28, 28, 1))
+    looked_at = OneByOne(1, lambda number: picture)
+    explainer = Explainer.of_run(settings, trained / "lenet", "best", looked_at, (28, 28, 1))
     # The first convolution sees 5x5 pixels around its own: two rows lie above the picture.
     rows, columns = explainer._span("conv1", picture.shape, np.array([0, 5]))
     assert (rows, columns) == (range(-2, 3), range(3, 8))
@@ -185,3 +187,50 @@ def test_a_picture_that_is_none_is_told_in_one_line(trained):
 def test_pictures_there_are_none_of_are_refused():
     with pytest.raises(UserError, match="expected pictures"):
         strongest(network(), "relu", [], 3)
+
+
+def test_a_network_from_elsewhere_is_shown_a_folder_of_pictures(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name, size in (("a", (90, 80)), ("b", (100, 160))):
+        noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "photos" / f"{name}.png")
+    words = "model=mobilenet_v3_small model.weights=random model.size=80 input=photos"
+    out, _ = run("src.explain", f"{words} layer=conv maps=[3] top=2 method=saliency", tmp_path)
+    assert out == "conv: outputs/mobilenet_v3_small/figures/explain-conv-photos.png\n"
+    sheet = np.asarray(Image.open(tmp_path / out.split()[1]))
+    # Two pictures of one map, and what a 3x3 kernel of random weights makes of them.
+    assert sheet.shape[0] > 200
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 20
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_pictures_are_scaled_to_a_shorter_side_and_keep_their_ratio(tmp_path):
+    Image.fromarray(np.zeros((100, 150, 3), np.uint8)).save(tmp_path / "a.png")
+    assert _picture(100, 3, 80, "resize", tmp_path / "a.png").shape == (80, 120, 3)
+    assert _picture(100, 1, None, "resize", tmp_path / "a.png").shape == (100, 150, 1)
+    assert _picture(100, 1, (28, 28), "resize", tmp_path / "a.png").shape == (28, 28, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("model=vgg16 input=a.png", "model.weights=<a file that Keras wrote>, imagenet or random"),
+        ("model=vgg16 model.weights=random", "input=<a picture or a folder of them> for a network"),
+        ("model=vgg16 model.weights=random input=a.png run=b", "run= or model=, not both"),
+        ("model.weights=random", "inception_v3|mobilenet_v3_small|resnet50|vgg16 beside it"),
+        (
+            "model=vgg16 model.weights=gone.h5 input=a.png",
+            "a weights file there, imagenet or random",
+        ),
+        (
+            "model=vgg19 model.weights=random input=a.png",
+            "model.name: expected 'efficientnet_v2b0'",
+        ),
+    ],
+    ids=["no weights", "no picture", "a run besides", "no network", "no file", "no such network"],
+)
+def test_what_a_network_from_elsewhere_lacks_is_told_in_one_line(words, told, tmp_path):
+    _, err = run("src.explain", words, tmp_path, status=2)
+    assert told in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())

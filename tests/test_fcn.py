@@ -243,7 +243,7 @@ def test_a_file_without_the_dense_layers_and_a_decoder_without_them(tiny_vgg16, 
 def test_files_that_are_not_vgg16s_are_refused(tiny_vgg16, tmp_path):
     ours = fcn(**VGG)
     (tmp_path / "text.h5").write_text("weights")
-    with pytest.raises(UserError, match=r"weights file of Keras' VGG16; received model\.weights="):
+    with pytest.raises(UserError, match=r"weights that Keras wrote .*; received model\.weights="):
         vgg16.load_weights(ours, str(tmp_path / "text.h5"))
     fcn(filters=2).save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(UserError, match=r"expected the weights of VGG16 .* received .* layers of"):
@@ -252,11 +252,12 @@ def test_files_that_are_not_vgg16s_are_refused(tiny_vgg16, tmp_path):
 
 def test_a_download_that_fails_says_what_to_do(tiny_vgg16, monkeypatch):
     def offline(weights):
-        raise Exception(f"URL fetch failure on {weights}: \n no network")
+        raise Exception(f"URL fetch failure on https://a/{weights}/vgg16_tf.h5: \n no network")
 
     monkeypatch.setattr(keras.applications, "VGG16", offline)
     with pytest.raises(
-        UserError, match=r"model\.weights=<path .* received URL fetch .* no network"
+        UserError,
+        match=r"to download vgg16_tf\.h5 .* no network \(.*=<path to vgg16_tf\.h5>",
     ):
         vgg16.load_weights(fcn(**VGG), "imagenet")
 

@@ -33,8 +33,9 @@ src.kernels.space_to_depth  src.kernels.strided  src.kernels.windows
 src.kernels.lenet5  src.kernels.pooling
 src.kernels.accelerate  src.layers.lenet5  src.layers.pooling
 src.layers  src.layers.adjoints
+src.models.weight_files
 src.models.vgg16
-src.models.backbones
+src.models.backbones  src.models.pretrained
 src.models.*
 src.models.anatomy  src.models.build  src.models.deconvnet
 src.models.layer_table

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.data.images import find
 from src.errors import UserError
-from src.predict import check_output, find
+from src.predict import check_output
 from tests.commands import MODELS, run, start
 
 PICTURE = np.arange(28 * 28, dtype=np.uint16).reshape(28, 28).astype(np.uint8)

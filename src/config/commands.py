@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from src.config import datasets, models
+from src.config.backbones import BACKBONES, BackboneName
 from src.config.data import Data
 from src.config.model import Model
 from src.config.registry import names, union
-from src.config.section import Megapixels, Section, Text
+from src.config.section import Location, Megapixels, Section, Side, Text
 from src.config.training import Optimizer, Trainer
 from src.errors import UserError
 
@@ -235,6 +236,37 @@ class Predict(Section):
     max_megapixels: Megapixels = 100
 
 
+class Network(Section):
+    """A network from elsewhere.
+
+    Attributes:
+        name: a network of `keras.applications`; null for that of a run.
+        weights: a file of its weights that Keras wrote (`.h5`, `.weights.h5`, `.keras`), `imagenet`
+            for Keras' own, to be downloaded, or `random`.
+        size: pixels of the shorter side that pictures are scaled to; null for the side of those
+            that it was trained on.
+    """
+
+    name: BackboneName | None = None
+    weights: Location | None = None
+    size: Annotated[Side, Field(ge=75)] | None = None
+
+    @model_validator(mode="after")
+    def _weights_are_named(self) -> Network:
+        if self.name is None and (self.weights or self.size):
+            key = "weights" if self.weights else "size"
+            raise ValueError(
+                f"expected model={'|'.join(BACKBONES)} beside it; "
+                f"received model.{key}={getattr(self, key)}"
+            )
+        if self.name and self.weights is None:
+            raise ValueError(
+                "expected model.weights=<a file that Keras wrote>, imagenet or random with "
+                f"model={self.name}; received none"
+            )
+        return self
+
+
 class Explain(Section):
     """Whose layers are looked into, and at which pictures.
 
@@ -247,10 +279,13 @@ class Explain(Section):
         top: how many of its strongest activations each map shows, each from another picture.
         method: `deconvnet`, `saliency` or `guided`, or a list of them, side by side.
         split: part of the data set in which the activations are looked for.
-        input: one picture (png, jpg, jpeg, gif, bmp, webp) to look at instead of a split.
-        max_megapixels: millions of pixels that this picture may have.
+        input: a picture (png, jpg, jpeg, gif, bmp, webp) or a folder of them to look at instead
+            of a split.
+        max_megapixels: millions of pixels that such a picture may have.
+        model: a network from elsewhere, in the place of a run's.
     """
 
+    model: Network = Network()
     run: Text
     checkpoint: Literal["best", "last"] = "best"
     layer: Text | list[Text] = "all"
@@ -270,6 +305,20 @@ class Explain(Section):
     def methods(self) -> list[Method]:
         """The methods asked for, each once."""
         return list(dict.fromkeys([self.method] if isinstance(self.method, str) else self.method))
+
+    @model_validator(mode="after")
+    def _a_network_from_elsewhere_has_pictures(self) -> Explain:
+        if self.model.name and self.input is None:
+            raise ValueError(
+                "expected input=<a picture or a folder of them> for a network from elsewhere; "
+                f"received model={self.model.name} without"
+            )
+        if self.model.name and self.run != "latest":
+            raise ValueError(
+                f"expected run= or model=, not both; received run={self.run} and "
+                f"model={self.model.name}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_layer_is_asked_for(self) -> Explain:

@@ -22,7 +22,7 @@ Shape = tuple[int | None, int | None, int | None]
 
 def _absolute(path: str) -> str:
     # A run may be gone on with from another folder than it was begun in.
-    return path if path in ("imagenet", "latest") else os.path.abspath(path)
+    return path if path in ("imagenet", "latest", "random") else os.path.abspath(path)
 
 
 Location = Annotated[Text, AfterValidator(_absolute)]

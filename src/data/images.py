@@ -8,6 +8,8 @@ they are transparent, 16 bits made 8, and of a film the first picture.
 from __future__ import annotations
 
 import io
+import os
+import stat
 import warnings
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from src import files
 from src.config.data import Fit
 from src.data import metadata
 from src.data.dataset import DataError
-from src.data.reading import regular_file
+from src.data.reading import regular_file, shown
 
 # Pillow knows dozens of formats and could be made to try any of them on a stranger's file.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
@@ -44,6 +46,32 @@ _SPACES = {"GRAY": ("L",), "RGB": ("RGB", "RGBA"), "CMYK": ("CMYK",)}
 # pixels is nothing that a user could put right.
 Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\b")
+
+
+def find(where: str) -> list[Path]:
+    """Lists the pictures that a file or folder holds, sorted by name.
+
+    Raises:
+        DataError: there is none, or the folder cannot be entered.
+    """
+    path, found, reason = Path(where), [], ""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            found = sorted(
+                entry
+                for entry in path.iterdir()
+                if entry.suffix.lower() in ENDINGS and not entry.name.startswith(".")
+            )
+        else:
+            found = [path]
+    except (OSError, ValueError) as error:
+        reason = f" ({getattr(error, 'strerror', None) or error})"
+    if not found:
+        raise DataError(
+            f"expected a picture or a folder with pictures ({LISTED}); "
+            f"received input={files.clipped(shown(where))}{reason}"
+        )
+    return found
 
 
 def read(path: Path) -> bytes:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 from keras import ops
 
 from src.errors import UserError
 from src.kernels.indexing import Tensor
+from src.models import weight_files
 
 # Convolutions and feature maps of each stage, and of the two layers that were fully connected.
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -69,64 +69,41 @@ def load_weights(model: keras.Model, weights: str) -> str:
     Raises:
         UserError: the file cannot be had, or is not VGG16's.
     """
-    pairs = _downloaded() if weights == "imagenet" else _read(Path(weights))
     convolutional = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     layers = [layer for layer in convolutional if layer.name.startswith(("conv", "fc"))]
-    convolutions = sum(count for count, _ in STAGES)
-    if len(pairs) < len(layers) and len(pairs) == convolutions:
-        layers = layers[:convolutions]
-    if len(pairs) < len(layers) or not all(map(_fits, layers, pairs)):
-        shapes = ", ".join("x".join(map(str, kernel.shape)) for kernel, _ in pairs[:3])
-        raise UserError(
-            f"expected the weights of VGG16 in model.weights={weights}; "
-            f"received {len(pairs)} layers of {shapes}, ..."
-        )
+    kinds = ["dense" if layer.name.startswith("fc") else "conv2d" for layer in layers]
+    if weights == "imagenet":
+        published = weight_files.downloaded(lambda: keras.applications.VGG16(weights="imagenet"))
+        weighted = [layer.get_weights() for layer in published.layers if layer.weights]
+        pairs = _checked(layers, weighted[: len(layers)], weights)
+    else:
+        with weight_files.opened(Path(weights)) as stored:
+            found = weight_files.chosen(stored, kinds)
+            pairs = _checked(layers, [each.arrays for each in found if each], weights)
     for layer, (kernel, bias) in zip(layers, pairs, strict=False):
         layer.set_weights([kernel.reshape(layer.kernel.shape), bias])
-    return f"{layers[0].name} to {layers[-1].name} begin with the weights of {weights}"
+    return f"{layers[0].name} to {layers[len(pairs) - 1].name} begin with the weights of {weights}"
 
 
-def _fits(layer: keras.layers.Layer, pair: _Pair) -> bool:
+def _checked(layers: list[Any], arrays: list[list[Any]], weights: str) -> list[_Pair]:
+    """Reads kernels and biases once their shapes are known to be the layers'.
+
+    Raises:
+        UserError: there are others, or they are neither of all layers nor of the convolutions.
+    """
+    convolutions = sum(count for count, _ in STAGES)
+    if len(arrays) not in (len(layers), convolutions) or not all(map(_fits, layers, arrays)):
+        found = weight_files.shapes([one[0].shape for one in arrays if one])
+        raise UserError(
+            f"expected the weights of VGG16 in model.weights={weights}; "
+            f"received {len(arrays)} layers of {found}, ..."
+        )
+    return [(np.asarray(kernel), np.asarray(bias)) for kernel, bias in arrays]
+
+
+def _fits(layer: keras.layers.Layer, arrays: list[Any]) -> bool:
     """Whether the weights are the layer's, or those of the same layer over a flat map."""
-    shape, kernel = tuple(layer.kernel.shape), pair[0]
+    shape = tuple(layer.kernel.shape)
     dense = (int(np.prod(shape[:-1])), shape[-1])
-    return kernel.shape == (dense if layer.name.startswith("fc") else shape)
-
-
-def _downloaded() -> list[_Pair]:
-    try:
-        model = keras.applications.VGG16(weights="imagenet")
-    # A failed download is a bare Exception of Keras'; whatever the reason, there are no weights.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            "expected to download VGG16 for model.weights=imagenet (a file can be given instead: "
-            f"model.weights=<path to Keras' vgg16 .h5>); received {reason}"
-        ) from error
-    weights = [layer.get_weights() for layer in model.layers if layer.weights]
-    return [(kernel, bias) for kernel, bias in weights]
-
-
-def _read(path: Path) -> list[_Pair]:
-    """Reads kernels and biases in the order of the layers, from either of Keras' HDF5 formats."""
-    try:
-        with h5py.File(path) as file:
-            groups = _groups(file.get("model_weights", file))
-            arrays = [[np.asarray(item) for item in group] for group in groups]
-    except (OSError, KeyError, AttributeError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"expected a weights file of Keras' VGG16; received model.weights={path} ({reason})"
-        ) from error
-    return [(layer[0], layer[1]) for layer in arrays if len(layer) == 2]
-
-
-def _groups(root: Any) -> list[list[h5py.Dataset]]:
-    """The arrays of each layer."""
-    if "layer_names" in root.attrs:
-        layers = [root[name] for name in root.attrs["layer_names"]]
-        return [[layer[name] for name in layer.attrs["weight_names"]] for layer in layers]
-    layers = root["layers"]
-    # Keras counts them class by class: conv2d, conv2d_1, ..., dense, dense_1, ...
-    names = [f"{kind}_{n}" if n else kind for kind in ("conv2d", "dense") for n in range(20)]
-    return [list(layers[name]["vars"].values()) for name in names if name in layers]
+    kernel = dense if layer.name.startswith("fc") else shape
+    return [array.shape for array in arrays] == [kernel, shape[-1:]]

@@ -1,0 +1,90 @@
+"""Networks of `keras.applications` that others have trained, each with its preprocessing.
+
+They take pictures in [0, 1] as all networks here do; their preprocessing is their first layer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from src import config
+from src.config.backbones import BACKBONES, BackboneName
+from src.models import weight_files
+from src.models.vgg16 import CaffeScaling
+
+
+def build(backbone: BackboneName, input_shape: config.Shape) -> keras.Model:
+    """Builds a network without its classifier, with random weights.
+
+    Its layers have the names that `keras.applications` gives them in a process of their own,
+    however many networks there are.
+
+    Args:
+        backbone: its name.
+        input_shape: height, width and channels, 1 or 3; None for a side of any length. Grey
+            pictures count as three equal channels.
+
+    Returns:
+        A functional model of `[batch, height, width, channels]` to its last maps.
+    """
+    image = keras.Input(input_shape, name="image")
+    facts = BACKBONES[backbone]
+    make = getattr(keras.applications, facts.application)
+    network = make(include_top=False, weights=None, input_tensor=_scaled(image, facts.scaling))
+    model = keras.Model(image, network.output, name=backbone)
+    _number_by_class(model)
+    return model
+
+
+def load_weights(model: keras.Model, backbone: BackboneName, weights: str) -> None:
+    """Gives a network that `build` has built the weights that others trained.
+
+    Args:
+        model: whose weights they become.
+        backbone: its name.
+        weights: a file that Keras wrote; `imagenet` to download Keras' own; `random` for none.
+
+    Raises:
+        UserError: they cannot be had, or are another network's.
+    """
+    if weights == "random":
+        return
+    weighted = [layer for layer in model.layers if layer.weights]
+    if weights != "imagenet":
+        weight_files.load(weighted, Path(weights))
+        return
+    make = getattr(keras.applications, BACKBONES[backbone].application)
+    theirs = weight_files.downloaded(lambda: make(include_top=False, weights="imagenet"))
+    others = [layer for layer in theirs.layers if layer.weights]
+    for layer, other in zip(weighted, others, strict=True):
+        layer.set_weights(other.get_weights())
+
+
+def _scaled(image: keras.KerasTensor, scaling: str | tuple[float, float]) -> keras.KerasTensor:
+    if isinstance(scaling, str):
+        return CaffeScaling(dtype="float32", name="scaling")(image)
+    if image.shape[-1] == 1:
+        image = layers.Concatenate(name="grey_as_rgb")([image] * 3)
+    factor, summand = scaling
+    return layers.Rescaling(factor, summand, dtype="float32", name="scaling")(image)
+
+
+def _number_by_class(model: keras.Model) -> None:
+    """Names layers without a name of their own as a process would that builds nothing else.
+
+    Keras counts them over all networks of a process: the second network's first `conv2d` would be
+    its `conv2d_94`.
+    """
+    counted: dict[str, list[tuple[int, keras.layers.Layer]]] = defaultdict(list)
+    for layer in model.layers:
+        kind = weight_files.kind_of(layer)
+        if found := re.fullmatch(rf"{kind}(?:_(\d+))?", layer.name):
+            counted[kind].append((int(found[1] or 0), layer))
+    for kind, some in counted.items():
+        for number, (_, layer) in enumerate(sorted(some, key=lambda each: each[0])):
+            layer.name = f"{kind}_{number}" if number else kind
