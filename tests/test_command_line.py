@@ -78,6 +78,14 @@ TRAIN = [
     ("model=fcn model.init_from=nowhere", "model.init_from: expected a run's folder.*/nowhere"),
     ("model=fcn data.max_digits=7", "max_digits of at most 6 .*; received data.max_digits=7"),
     ("model=fcn data.noise=2", "data.noise: .*1; received 2"),
+    (
+        "model=lenet5 model.c3=sparse data=photographs",
+        "expected 10 classes for model=lenet5 .* or model.output=softmax; received 3 classes",
+    ),
+    (
+        "model=autoencoder data=image_folder data.dir=x data.height=30 data.width=30",
+        "expected height and width that 4 divides for model=autoencoder; received 30x30",
+    ),
     ("model=lenet5 data=scenes", "one label an image .*; received data=scenes"),
     ("data=scenes data.height=62", "4 divides .*; received 62x84"),
     (

@@ -12,6 +12,7 @@ from src.layers import digit_codes as codes
 from src.models.autoencoder import build as build_autoencoder
 from src.models.lenet5 import build as build_lenet5
 from src.models.lenet_mnist import build as build_lenet_mnist
+from src.training.model import TrainingModel
 
 DIGIT = (28, 28, 1)
 
@@ -52,15 +53,27 @@ def test_the_output_of_lenet5_may_be_chosen():
     assert softmax.count_params() == 60000 + 850
 
 
-def test_lenet5_takes_28_and_32_pixels_and_no_others():
+def test_lenet5_pads_28_pixels_to_32():
     padded = build_lenet5(config.LeNet5(name="lenet5"), DIGIT, 10)
     whole = build_lenet5(config.LeNet5(name="lenet5"), (32, 32, 1), 10)
     whole.set_weights(padded.get_weights())
     image = np.random.default_rng(0).random((2, *DIGIT), np.float32)
     padded_image = np.pad(image, [(0, 0), (2, 2), (2, 2), (0, 0)])
     np.testing.assert_allclose(padded(image), whole(padded_image), rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match="28x28x1 or 32x32x1"):
-        build_lenet5(config.LeNet5(name="lenet5"), (30, 30, 1), 10)
+
+
+@pytest.mark.parametrize("c3", ["dense", "sparse"])
+@pytest.mark.parametrize("shape", [(8, 31, 3), (32, 32, 3), (64, 48, 1), (45, 33, 3)], ids=str)
+def test_lenet5_takes_other_sizes_and_colour(shape, c3):
+    model = build_lenet5(config.LeNet5(name="lenet5", c3=c3, output="softmax"), shape, 4)
+    images = np.random.default_rng(0).random((2, *shape), np.float32)
+    # C5 has a place more for every four pixels beyond 32.
+    places = [(max(side, 32) - 4) // 2 for side in shape[:2]]
+    places = [((place - 4) // 2) - 4 for place in places]
+    assert model.get_layer("c5").output.shape[1:3] == tuple(places)
+    assert model(images).shape == (2, 4)
+    # What trains it faster is the same network.
+    np.testing.assert_allclose(TrainingModel(model, None)(images), model(images), atol=1e-5)
 
 
 def test_a_sparse_convolution_is_a_dense_one_with_the_missing_kernels_zero():

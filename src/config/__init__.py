@@ -32,6 +32,7 @@ from src.config.datasets.mask_folder import MaskFolder
 from src.config.datasets.mnist import TfdsData
 from src.config.datasets.mnist_5k import BundledDigits
 from src.config.datasets.oxford_iiit_pet import OxfordPet
+from src.config.datasets.photographs import Photographs
 from src.config.datasets.scenes import Scenes
 from src.config.datasets.tfds import Tfds, TfdsMasks
 from src.config.model import Model, TaskName
@@ -62,6 +63,7 @@ __all__ = [
     "Network",
     "Optimizer",
     "OxfordPet",
+    "Photographs",
     "PictureData",
     "Predict",
     "Resume",

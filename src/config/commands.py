@@ -139,6 +139,8 @@ class Train(Section):
         height, width, _ = data.image_shape
         if height is not None and width is not None:
             model.check_size(height, width)
+        if data.classes is not None:
+            model.check_classes(data.classes)
         return self
 
 

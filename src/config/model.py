@@ -55,6 +55,14 @@ class Model(Section):
         """What two runs must share, by key, for one to begin with layers of the other."""
         return {"model": self.name}
 
+    def check_classes(self, classes: int) -> None:
+        """Refuses a number of classes that the network cannot tell apart.
+
+        Raises:
+            ValueError: there are as many as it has no outputs for.
+        """
+        del classes
+
     def check_size(self, height: int, width: int) -> None:
         """Refuses pictures that the network cannot take.
 

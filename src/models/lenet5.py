@@ -13,23 +13,20 @@ from src.layers import C3_TABLE, EuclideanRbf, SparseConv2D, Subsampling2D, digi
 
 
 def build(model: config.LeNet5, input_shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """Builds LeNet-5, which returns logits for images `[batch, height, width, 1]` in [0, 1].
+    """Builds LeNet-5, which returns logits for images `[batch, height, width, channels]` in [0, 1].
 
     Args:
         model: its options.
-        input_shape: `(height, width, 1)`; 28x28 is padded to the 32x32 of the paper.
+        input_shape: `(height, width, channels)`; what is smaller than the 32x32 of the paper is
+            padded to it, and from what is larger F6 sees more than one place of C5.
         classes: number of logits; 10 for the Euclidean output, which has bitmaps for digits only.
-
-    Raises:
-        ValueError: if the input is neither 28x28x1 nor 32x32x1.
     """
-    if input_shape not in ((28, 28, 1), (32, 32, 1)):
-        raise ValueError(f"expected 28x28x1 or 32x32x1 images; received {input_shape=}")
     sparse = model.c3 == "sparse"
-    output = model.output or ("rbf" if sparse else "softmax")
     x = inputs = keras.Input(input_shape, name="image")
-    if input_shape[0] == 28:
-        x = layers.ZeroPadding2D(2, name="pad")(x)
+    lacking = [max(0, 32 - side) for side in input_shape[:2]]
+    if any(lacking):
+        margins = [(lack // 2, lack - lack // 2) for lack in lacking]
+        x = layers.ZeroPadding2D(margins, name="pad")(x)
     # Background -0.1 and ink 1.175 make the pixels' mean about 0 and variance about 1 (II-B).
     x = layers.Rescaling(1.275, offset=-0.1, name="normalise")(x)
 
@@ -47,7 +44,7 @@ def build(model: config.LeNet5, input_shape: tuple[int, int, int], classes: int)
     x = squash(layers.Conv2D(120, 5, name="c5")(x))
     x = layers.Flatten(name="flatten")(x)
     x = squash(layers.Dense(84, name="f6")(x))
-    if output == "rbf":
+    if model.rbf:
         logits = EuclideanRbf(digit_codes(), dtype="float32", name="output")(x)
     else:
         logits = layers.Dense(classes, dtype="float32", name="output")(x)

@@ -23,3 +23,16 @@ class LeNet5(Model):
     name: Literal["lenet5"]
     c3: Literal["dense", "sparse"] = "dense"
     output: Literal["softmax", "rbf"] | None = None
+
+    @property
+    def rbf(self) -> bool:
+        """Whether the output is the paper's."""
+        return (self.output or ("rbf" if self.c3 == "sparse" else "softmax")) == "rbf"
+
+    def check_classes(self, classes: int) -> None:
+        """Refuses other classes than digits where the outputs are bitmaps of digits."""
+        if self.rbf and classes != 10:
+            raise ValueError(
+                "expected 10 classes for model=lenet5 with the paper's bitmaps of digits, or "
+                f"model.output=softmax; received {classes} classes"
+            )
