@@ -14,13 +14,11 @@ Runs that differ by their seed only are one line: mean ± standard deviation ove
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from src import cli, comparison, figures, files, runs
-from src.comparison import Group
+from src import cli, comparison, figures, files, runs, tables
 from src.errors import UserError
 
 
@@ -46,14 +44,14 @@ def main(words: list[str]) -> int:
     compared = [comparison.read(folder) for folder in comparison.find(where)]
     target = _target(outputs, where, [run.folder for run in compared])
     tasks = dict.fromkeys(run.task for run in compared)
-    tables = [comparison.groups([run for run in compared if run.task == task]) for task in tasks]
+    groups = [comparison.groups([run for run in compared if run.task == task]) for task in tasks]
     # What is drawn is kept, whether or not anybody reads to the end.
     with runs.writing(target.parent):
-        figures.save_png(target, comparison.picture(tables))
-    for table in tables:
-        if len(tables) > 1:
+        figures.save_png(target, comparison.picture(groups))
+    for table in groups:
+        if len(groups) > 1:
             print(table[0].runs[0].task)
-        print(_table(table) + "\n")
+        print(tables.compared(table) + "\n")
     for run in compared:
         if run.status != "finished":
             print(f"{run.folder} is {run.status or 'not begun'}; its val is that of its best epoch")
@@ -74,43 +72,6 @@ def _target(outputs: Sequence[str], where: Sequence[str], found: Sequence[Path])
     own = len(where) == 1 and Path(where[0]).resolve() != found[0].resolve()
     folder = Path(where[0]) if own and where[0] != "latest" else runs.OUTPUTS
     return folder / "comparison.png"
-
-
-def _table(table: Sequence[Group]) -> str:
-    names = comparison.shortened(table[0].settings)
-    metrics = [(split, name) for name in comparison.metrics(table) for split in comparison.SPLITS]
-    scored = [[group.score(split, name) for split, name in metrics] for group in table]
-    used = [i for i in range(len(metrics)) if any(scores[i] for scores in scored)]
-    lines = [
-        [*names.values(), "runs", *(" ".join(metrics[i]) for i in used)],
-        *(
-            [
-                *map(comparison.shown, group.settings.values()),
-                str(len(group.runs)),
-                *(_number(scores[i]) for i in used),
-            ]
-            for group, scores in zip(table, scored, strict=True)
-        ),
-    ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < len(names) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _number(score: tuple[float, float | None] | None) -> str:
-    """Mean and deviation, with as many decimals as the deviation has two digits for."""
-    if score is None:
-        return "-"
-    mean, deviation = score
-    if deviation is None or not 0 < deviation < 1e6:
-        return f"{mean:.4g}" if deviation is None else f"{mean:.4g} ± {deviation:.2g}"
-    decimals = min(7, max(0, 1 - math.floor(math.log10(deviation))))
-    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
 if __name__ == "__main__":

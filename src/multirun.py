@@ -1,23 +1,78 @@
-"""Several runs by one command, each in a process of its own: a job is what it would be alone."""
+"""Several runs by one command, each in a process of its own: a job is what it would be alone.
+
+The jobs are written down before the first begins, in `multirun.json` of the folder that holds their
+runs: what was stopped or killed goes on with `resume=<that folder>`.
+"""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from src import results, runs, signals
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from src import children, files, results, runs, signals
 from src.errors import UserError
-from src.words import CONFIGS
 
+RECORD = "multirun.json"
 _STOPPED = (75, signals.ENDED_AT_ONCE)
 _ENDINGS = {0: "done", 2: "a mistake", 75: "stopped", signals.ENDED_AT_ONCE: "ended at once"}
 _MOST_NAME = 180  # In bytes: a folder's name may have 255.
+_MOST_JOBS = 10_000
+
+
+class _Planned(BaseModel):
+    """A job as it is written down.
+
+    Attributes:
+        name: what tells it from the others.
+        folder: of its run, beside the record.
+        settings: the `key=value` words that it begins with.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    folder: Annotated[str, Field(pattern=r"^[^/\x00]+$", max_length=255)]
+    settings: list[Annotated[str, Field(pattern=r"^[a-z0-9_.]+=")]]
+
+
+class _Record(BaseModel):
+    """The jobs of a folder, in their order."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    jobs: Annotated[list[_Planned], Field(max_length=_MOST_JOBS)]
+
+
+@dataclass
+class _Job:
+    """A job, and what came of it.
+
+    Attributes:
+        name: what tells it from the others.
+        settings: the `key=value` words that it begins with.
+        folder: of its run; None where it makes none of its own.
+        status: what its process ended with; None if it has not begun.
+    """
+
+    name: str
+    settings: list[str]
+    folder: Path | None = None
+    status: int | None = None
+
+    @property
+    def ending(self) -> str:
+        """What came of it, in a word or two."""
+        if self.status is None:
+            return "not begun"
+        return _ENDINGS.get(self.status, f"status {self.status}")
 
 
 def run(config_name: str, jobs: list[tuple[str, list[str]]]) -> int:
@@ -29,23 +84,79 @@ def run(config_name: str, jobs: list[tuple[str, list[str]]]) -> int:
 
     Returns:
         The status of the last job that failed, or that was stopped, which ends the others, too.
+
+    Raises:
+        UserError: the jobs' folder cannot be written to, or another process runs jobs there.
     """
-    status, table = 0, []
-    for number, (name, settings) in enumerate(jobs, 1):
-        folder = None
-        if config_name == "train" and not any(word.startswith("resume=") for word in settings):
-            folder = _folder(settings, number, name)
-            settings = [word for word in settings if not word.startswith("run_dir=")]
-            quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-            settings.append(f"run_dir='{quoted}'")
-        print(f"job {number}/{len(jobs)}: {name or 'as it is'}", flush=True)
-        ended = _run_job(config_name, settings)
-        status = ended or status
-        table.append((name, _ENDINGS.get(ended, f"status {ended}"), *_reached(folder)))
-        if ended in _STOPPED:
+    planned = [_Job(name, settings) for name, settings in jobs]
+    if config_name != "train":
+        return _run_all(config_name, planned)
+    for number, job in enumerate(planned, 1):
+        if not any(word.startswith("resume=") for word in job.settings):
+            job.folder = _folder(job.settings, number, job.name)
+            job.settings = [word for word in job.settings if not word.startswith("run_dir=")]
+    parents = dict.fromkeys(job.folder.parent for job in planned if job.folder)
+    with ExitStack() as stack:
+        for parent in parents:
+            own = [job for job in planned if job.folder and job.folder.parent == parent]
+            with runs.writing(parent):
+                parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(runs.locked(parent))
+                _write(parent, own)
+        status = _run_all(config_name, planned)
+        for parent in parents:
+            _forget_if_none_began(parent)
+    _tell_what_next(planned, list(parents))
+    return status
+
+
+def holds(folder: str) -> bool:
+    """Whether a folder is that of several jobs."""
+    return not (Path(folder) / runs.CONFIG).exists() and (Path(folder) / RECORD).is_file()
+
+
+def go_on(folder: Path) -> int:
+    """Goes on with jobs that were stopped: begins what has not begun, and leaves what is done.
+
+    Args:
+        folder: that of the jobs.
+
+    Returns:
+        As for `run`.
+
+    Raises:
+        UserError: what was written down is damaged, or another process runs these jobs.
+    """
+    with runs.locked(folder):
+        jobs = [_job(planned, folder / planned.folder) for planned in _read(folder)]
+        status = _run_all("train", jobs)
+    _tell_what_next(jobs, [folder])
+    return status
+
+
+def _job(planned: _Planned, folder: Path) -> _Job:
+    done = results.complete(folder)
+    return _Job(planned.name, planned.settings, folder, 0 if done else None)
+
+
+def _run_all(config_name: str, jobs: list[_Job]) -> int:
+    status = 0
+    for number, job in enumerate(jobs, 1):
+        said = f"job {number}/{len(jobs)}: {files.clipped(job.name) or 'as it is'}"
+        if job.status is not None:
+            print(f"{said} is done", flush=True)
+            continue
+        print(said, flush=True)
+        job.status = children.run(config_name, children.words(job.settings, job.folder))
+        status = job.status or status
+        if job.status in _STOPPED:
             break
-    if config_name == "train" and any(row[1] != "a mistake" for row in table):
-        _print_table(table)
+    if config_name == "train" and any(job.ending != "a mistake" for job in jobs):
+        _print_tables(jobs)
+    failed = [job for job in jobs if job.status not in (None, 0, *_STOPPED)]
+    if failed:
+        named = ", ".join(f"{files.clipped(job.name) or 'it'} ({job.ending})" for job in failed)
+        print(f"{len(failed)} of {len(jobs)} jobs failed: {named}")
     return status
 
 
@@ -67,23 +178,64 @@ def _folder(settings: list[str], number: int, name: str) -> Path:
     return parent / (clipped if clipped == safe and safe else f"{number}_{clipped}".strip("_"))
 
 
-def _run_job(config_name: str, settings: list[str]) -> int:
-    """Runs a job to its end; hands it the signals that ask this process to end."""
-    path = os.pathsep.join(filter(None, (str(CONFIGS.parent), os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-m", f"src.{config_name}", *settings]
-    # In a group of its own: what a terminal sends to all would reach it twice.
-    job = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, process_group=0)
+def _write(parent: Path, jobs: Sequence[_Job]) -> None:
+    """Writes the jobs of a folder down, behind those that it holds already."""
+    earlier = _read(parent) if (parent / RECORD).exists() else []
+    planned = {job.folder: job for job in earlier}
+    for job in jobs:
+        assert job.folder
+        own = _Planned(name=job.name, folder=job.folder.name, settings=job.settings)
+        planned.setdefault(own.folder, own)
+    record = _Record(jobs=list(planned.values()))
+    files.write(parent / RECORD, record.model_dump_json(indent=2) + "\n")
 
-    def hand_on(count: int, number: int) -> None:
-        job.send_signal(signal.Signals(number))
 
-    with signals.answered(hand_on):
-        try:
-            ended = job.wait()
-        finally:
-            if job.poll() is None:
-                job.terminate()
-    return ended if ended >= 0 else 128 - ended
+def _forget_if_none_began(parent: Path) -> None:
+    """Leaves nothing of jobs all of which were a mistake."""
+    if {path.name for path in parent.iterdir()} == {RECORD, ".lock"}:
+        shutil.rmtree(parent)
+
+
+def _read(folder: Path) -> list[_Planned]:
+    path = folder / RECORD
+    try:
+        jobs = _Record.model_validate_json(files.read(path)).jobs
+    except (OSError, ValidationError) as error:
+        line = str(error).partition("\n")[0]
+        raise UserError(f"{path}: expected jobs; received {files.clipped(line)}") from error
+    for job in jobs:
+        if job.folder in (".", "..") or (folder / job.folder).is_symlink():
+            raise UserError(f"{path}: expected a folder beside it; received {job.folder}")
+        if any(word.startswith(("resume=", "run_dir=")) for word in job.settings):
+            raise UserError(f"{path}: expected settings of a new run; received {job.name}")
+    return jobs
+
+
+def _print_tables(jobs: Sequence[_Job]) -> None:
+    """Prints each job's ending and scores; of jobs that differ by their seed the mean, too."""
+    from src import tables
+
+    rows = [(job.name, job.ending, *_reached(job.folder)) for job in jobs]
+    print(tables.aligned([("job", "", "validation", "test"), *rows], 4))
+    for table in _over_seeds([job.folder for job in jobs if job.folder and job.status == 0]):
+        print("\n" + table)
+
+
+def _over_seeds(folders: Sequence[Path]) -> Iterator[str]:
+    """Tables with mean and standard deviation, of the tasks in which there are several seeds."""
+    from src import comparison, tables
+
+    compared = [comparison.read(folder) for folder in folders if results.complete(folder)]
+    for task in dict.fromkeys(run.task for run in compared):
+        groups = comparison.groups([run for run in compared if run.task == task])
+        if any(len(group.runs) > 1 for group in groups):
+            yield tables.compared(groups)
+
+
+def _tell_what_next(jobs: Sequence[_Job], parents: Sequence[Path]) -> None:
+    if any(job.status is None or job.status in _STOPPED for job in jobs):
+        for parent in parents:
+            print(f"stopped; python -m src.train resume={parent} goes on with the jobs")
 
 
 def _reached(folder: Path | None) -> tuple[str, str]:
@@ -100,10 +252,3 @@ def _reached(folder: Path | None) -> tuple[str, str]:
 def _scores(scores: results.Scores) -> str:
     shown = [f"{name} {value:.4g}" for name, value in scores.items() if value is not None]
     return "  ".join(shown)
-
-
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    lines = [("job", "", "validation", "test"), *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(n) for cell, n in zip(line, widths, strict=True)).rstrip())

@@ -142,6 +142,15 @@ def read(folder: Path) -> Results:
         raise UserError(f"{path}: expected a run's results; received {error.strerror}") from error
 
 
+def complete(folder: Path) -> bool:
+    """Whether a run has been trained and evaluated to its end."""
+    try:
+        found = read(folder)
+    except UserError:
+        return False
+    return found.status == "finished" and {"val", "test"} <= found.metrics.keys()
+
+
 def read_data_facts(folder: Path) -> DataFacts:
     """What a run was trained on.
 

@@ -57,13 +57,11 @@ def merged(
 
 def finished(folder: Path, own: config.Train, settings: config.Train) -> bool:
     """Whether the run has been trained and evaluated to its end and `settings` do not move it."""
-    found = results.read(folder)
-    evaluated = {"val", "test"} <= found.metrics.keys()
     same = (own.trainer.epochs, own.trainer.steps) == (
         settings.trainer.epochs,
         settings.trainer.steps,
     )
-    return same and evaluated and found.status == "finished"
+    return same and results.complete(folder)
 
 
 def _nested(flat: dict[str, Any]) -> dict[str, Any]:

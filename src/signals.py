@@ -11,10 +11,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 ENDED_AT_ONCE = 130
+# Names the descriptor of a pipe that the parent holds open: it ends when the parent does.
+PARENT = "DECONV_PARENT"
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 # Something that swallows exceptions must not keep the program from ending.
 _PATIENCE = 10.0
@@ -72,6 +74,7 @@ def heeded() -> Iterator[None]:
     before = {number: signal.signal(number, watch.handle) for number in heeded}
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=watch.follow, args=(reading,), daemon=True).start()
+    _follow_parent()
     unraisable, sys.unraisablehook = sys.unraisablehook, _without(sys.unraisablehook)
     try:
         yield
@@ -82,6 +85,20 @@ def heeded() -> Iterator[None]:
             signal.signal(number, handler)
         os.close(writing)
         _watch = None
+
+
+def _follow_parent() -> None:
+    """Has this process asked to end when the one that started it is gone, even if it was killed."""
+    descriptor = os.environ.pop(PARENT, "")
+    if not descriptor.isdecimal():
+        return
+
+    def wait() -> None:
+        with suppress(OSError):
+            os.read(int(descriptor), 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _without(hook: Callable[..., object]) -> Callable[..., object]:

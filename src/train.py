@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if not __package__:  # python src/train.py
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from src import cli, config, files, machine, quiet, resume, runs, signals
+from src import cli, config, files, machine, multirun, quiet, resume, runs, signals
 from src.data import sources
 from src.errors import UserError
 
@@ -33,6 +33,11 @@ def main(values: dict[str, Any], words: list[str]) -> int:
         settings = _with_sources(config.parse(config.Train, values))
         runs.check_free(settings.run_dir)
         return _begin(settings)
+    if multirun.holds(going_on.resume):
+        others = [word for word in words if word.partition("=")[0] not in ("resume", "force")]
+        if others:
+            raise UserError(f"expected resume= alone for several jobs; received {others[0]}")
+        return multirun.go_on(Path(going_on.resume))
     folder = runs.find(going_on.resume, whole=True)
     with runs.locked(folder):
         return _go_on(folder, values, words, going_on.force)

@@ -310,7 +310,8 @@ def test_each_job_of_a_multirun_is_the_run_alone_in_a_folder_named_after_it(tmp_
     words = "data=mnist_5k trainer.steps=2 seed=3"
     out, _ = run("src.train", f"-m model=lenet5,lenet_mnist {words}", tmp_path)
     (folder,) = tmp_path.glob("outputs/multirun_*")
-    assert sorted(path.name for path in folder.iterdir()) == ["model=lenet5", "model=lenet_mnist"]
+    made = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    assert made == ["model=lenet5", "model=lenet_mnist"]
     run("src.train", f"model=lenet5 {words} run_dir=alone", tmp_path)
     alone, job = rows(tmp_path / "alone"), rows(folder / "model=lenet5")
     assert [row["val_loss"] for row in job] == [row["val_loss"] for row in alone]

@@ -15,7 +15,9 @@ src.quiet  src.signals
 src.figures.*
 src.config.*  src.runs
 src.results  src.epochs  src.words
-src.manual  src.multirun
+src.manual  src.comparison
+src.tables  src.children
+src.multirun
 src.machine  src.resume  src.data.dataset  src.data.options  src.data.metadata
 src.data.python_calls  src.data.splits  src.data.augment  src.data.reading
 src.data.tfds_info  src.data.tfrecords  src.data.images  src.data.noise
@@ -51,7 +53,7 @@ src.training.output
 src.training.history  src.training.curves
 src.training.callbacks  src.training.saver  src.training.warm_start
 src.experiment.*  src.cli
-src.prediction  src.comparison  src.activations
+src.prediction  src.activations
 src.explanation
 src.train  src.eval  src.describe  src.predict  src.explain  src.compare  src.__main__
 """

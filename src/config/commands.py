@@ -148,7 +148,7 @@ class Resume(Section):
     """How a run goes on.
 
     Attributes:
-        resume: the run's folder, or `latest`; null to begin a new run.
+        resume: the run's folder, that of a multirun, or `latest`; null to begin a new run.
         force: whether settings other than the run's own may be changed.
     """
 

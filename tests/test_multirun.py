@@ -1,0 +1,126 @@
+"""Several runs by one command: what is written down, what goes on, and what is said at the end."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from src import children, multirun
+from src.errors import UserError
+from tests.commands import MODELS, read, rows, run, start
+
+JOBS = [(f"seed={seed}", ["model=lenet5", f"seed={seed}", "run_dir=jobs"]) for seed in range(3)]
+
+
+@pytest.fixture
+def ended(tmp_path, monkeypatch):
+    """Lets each job's process be a status, and its run what a finished run has written."""
+    monkeypatch.chdir(tmp_path)
+    statuses, begun = [], []
+
+    def job(config_name, settings):
+        begun.append(settings)
+        status = statuses.pop(0)
+        folder = tmp_path / settings[-1].partition("=")[2].strip("'")
+        if status != 2:
+            folder.mkdir(exist_ok=True)
+            (folder / "config.yaml").touch()
+        if status == 0:
+            done = {"status": "finished", "metrics": {"val": {}, "test": {"accuracy": 0.5}}}
+            (folder / "results.json").write_text(json.dumps(done))
+        return status
+
+    monkeypatch.setattr(children, "run", job)
+    monkeypatch.setattr(multirun, "_over_seeds", lambda folders: ())
+    return statuses, begun
+
+
+def test_jobs_that_were_stopped_go_on_where_they_were(ended, tmp_path, capsys):
+    statuses, begun = ended
+    statuses += [0, 75]
+    assert multirun.run("train", JOBS) == 75
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "stopped; python -m src.train resume=jobs goes on with the jobs"
+    assert [line.split()[1:] for line in out.splitlines()[3:6]] == [
+        ["done", "accuracy", "0.5"],
+        ["stopped"],
+        ["not", "begun"],
+    ]
+    del begun[:]
+    statuses += [0, 0]
+    assert multirun.go_on(tmp_path / "jobs") == 0
+    where = f"{tmp_path}/jobs"
+    assert begun == [
+        [f"resume='{where}/seed=1'"],
+        ["model=lenet5", "seed=2", f"run_dir='{where}/seed=2'"],
+    ]
+
+
+def test_the_jobs_that_failed_are_counted_and_named(ended, capsys):
+    statuses, _ = ended
+    statuses += [2, 0, 137]
+    assert multirun.run("train", JOBS) == 137
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "2 of 3 jobs failed: seed=0 (a mistake), seed=2 (status 137)"
+    )
+
+
+def test_jobs_that_were_all_mistakes_leave_nothing(ended, tmp_path):
+    statuses, _ = ended
+    statuses += [2, 2, 2]
+    assert multirun.run("train", JOBS) == 2
+    assert not (tmp_path / "jobs").exists()
+
+
+def test_a_second_multirun_into_the_folder_adds_its_jobs(ended, tmp_path):
+    statuses, _ = ended
+    statuses += [0, 0]
+    multirun.run("train", JOBS[:1])
+    multirun.run("train", JOBS[1:2])
+    names = [job["name"] for job in read(tmp_path / "jobs" / multirun.RECORD)["jobs"]]
+    assert names == ["seed=0", "seed=1"]
+
+
+FORGERIES = {
+    "above": {"name": "a", "folder": "..", "settings": []},
+    "elsewhere": {"name": "a", "folder": "/tmp/x", "settings": []},
+    "flag": {"name": "a", "folder": "a", "settings": ["-m"]},
+    "another run": {"name": "a", "folder": "a", "settings": ["resume=/root"]},
+    "launcher": {"name": "a", "folder": "a", "settings": ["hydra/launcher=x"]},
+    "link": {"name": "a", "folder": "link", "settings": []},
+    "unknown": {"name": "a", "folder": "a", "settings": [], "more": 1},
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_jobs_that_a_stranger_wrote_down_lead_nowhere_else(forgery, tmp_path):
+    (tmp_path / "link").symlink_to("/tmp")
+    (tmp_path / multirun.RECORD).write_text(json.dumps({"jobs": [FORGERIES[forgery]]}))
+    with pytest.raises(UserError, match="expected"):
+        multirun.go_on(tmp_path)
+
+
+def test_a_killed_multirun_goes_on_to_the_same_bits_and_ends_with_mean_and_deviation(tmp_path):
+    words = f"{MODELS['lenet5']} trainer.epochs=12"
+    process = start("src.train", f"-m seed=0,1 {words} run_dir=jobs", tmp_path)
+    first = tmp_path / "jobs" / "seed=0" / "metrics.jsonl"
+    while not first.exists():
+        time.sleep(0.05)
+        assert process.poll() is None, process.communicate()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = len(first.read_text().splitlines())
+    out, _ = run("src.train", "resume=jobs", tmp_path)
+    run("src.train", f"seed=0 {words} run_dir=alone", tmp_path)
+    alone, job = rows(tmp_path / "alone"), rows(tmp_path / "jobs" / "seed=0")
+    assert 1 <= before < 12 == len(job)
+    assert [row["val_loss"] for row in job] == [row["val_loss"] for row in alone]
+    heading, line = out.splitlines()[-2:]
+    assert heading.split()[:3] == ["runs", "val", "accuracy"]
+    assert line.split()[0] == "2"
+    assert line.count("±") == 4
+    assert "is done" in run("src.train", "resume=jobs", tmp_path)[0]
+    _, err = run("src.train", "resume=jobs seed=3", tmp_path, status=2)
+    assert err == "error: expected resume= alone for several jobs; received seed=3\n"
