@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,7 @@ def strongest(model: keras.Model, layer: str, batches: Iterable[np.ndarray], top
         batches: pictures `[batch, height, width, channels]`.
         top: how many.
     """
-    peaks = _peaks(keras.Model(model.inputs, output(model, layer)))
+    peaks = _peaks(model, layer)
     kept: list[np.ndarray] | None = None
     seen = 0
     for pictures in batches:
@@ -104,8 +105,12 @@ def strongest(model: keras.Model, layer: str, batches: Iterable[np.ndarray], top
     return Strongest(values, examples, np.stack([rows, columns], axis=-1))
 
 
-def _peaks(network: keras.Model) -> Callable[[Any], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+@functools.lru_cache(64)
+def _peaks(
+    model: keras.Model, layer: str
+) -> Callable[[Any], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     """Finds the largest element of each map of each picture, and where it is; `[batch, maps]`."""
+    network = keras.Model(model.inputs, output(model, layer))
 
     @tf.function(input_signature=[signature(network)])
     def peaks(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

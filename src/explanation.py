@@ -147,10 +147,10 @@ class Explainer:
         with self.model.averaged():
             found = strongest(self.model, layer, self.pictures.batches(), top)
             chosen = _chosen(layer, maps, found)
-            trained = self._maps(self.model, layer, found, chosen, methods)
+            trained = self.maps(self.model, layer, found, chosen, methods)
         found = strongest(self.untrained, layer, self.pictures.batches(), top)
         chosen = _ranked(found)[: _UNTRAINED_MAPS if len(methods) == 1 else 1]
-        untrained = self._maps(self.untrained, layer, found, chosen, methods)
+        untrained = self.maps(self.untrained, layer, found, chosen, methods)
         groups = [
             Group(layer, "each map's strongest activations, projected to the pixels", trained),
             Group(f"{layer} with random weights", "the strongest maps", untrained),
@@ -180,7 +180,7 @@ class Explainer:
         except ValueError:
             return None
 
-    def _maps(
+    def maps(
         self,
         model: keras.Model,
         layer: str,
@@ -188,6 +188,7 @@ class Explainer:
         chosen: Sequence[int],
         methods: Sequence[config.Method],
     ) -> list[Map]:
+        """What excites some maps of a model, projected to the pixels."""
         walks = {method: _walk(model, layer, method) for method in methods}
         drawn = []
         for number in chosen:
@@ -220,6 +221,7 @@ class Explainer:
         return spans[0], spans[1]
 
 
+@functools.lru_cache(64)
 def _walk(model: keras.Model, layer: str, method: config.Method) -> Callable[..., tf.Tensor]:
     """What projects pictures' activations of a map, one a picture, back to the pixels."""
     upwards = keras.Model(model.inputs, output(model, layer))

@@ -13,6 +13,7 @@ _FREE = {
     "trainer.epochs",
     "trainer.steps",
     "trainer.checkpoint_every",
+    "trainer.explain_every",
     "trainer.keep",
     "data.dir",
     "data.idx_dir",

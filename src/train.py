@@ -127,7 +127,7 @@ def _train(
     damages: list[str],
 ) -> int:
     """Trains and evaluates, from a checkpoint on if there is one."""
-    from src import experiment
+    from src import evolution, experiment
     from src.experiment import evaluation, training
     from src.training.output import log, log_to
 
@@ -143,7 +143,7 @@ def _train(
             if checkpoint:
                 log.info("going on from step %d", checkpoint.step)
             run = experiment.Experiment(settings, folder, data)
-            if not training.train(run, checkpoint):
+            if not training.train(run, checkpoint, evolution.callbacks):
                 log.info("stopped and saved; python -m src.train resume=%s goes on", folder)
                 return cli.STOPPED
             for split in ("val", "test"):

@@ -111,7 +111,7 @@ def test_projections_lie_beside_their_patches_cut_to_what_was_seen(trained):
     rows, columns = explainer._span("conv1", picture.shape, np.array([0, 5]))
     assert (rows, columns) == (range(-2, 3), range(3, 8))
     found = strongest(explainer.model, "conv1", explainer.pictures.batches(), 1)
-    drawn = explainer._maps(explainer.model, "conv1", found, [0], ["saliency"])
+    drawn = explainer.maps(explainer.model, "conv1", found, [0], ["saliency"])
     (patch,), (projection,) = drawn[0].patches, drawn[0].projections["saliency"]
     assert patch.shape == projection.shape == (5, 5, 1)
     row, column = found.places[0, 0]

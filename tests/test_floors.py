@@ -55,6 +55,7 @@ src.training.callbacks  src.training.saver  src.training.warm_start
 src.experiment.*  src.cli
 src.prediction  src.activations
 src.explanation
+src.evolution
 src.train  src.eval  src.describe  src.predict  src.explain  src.compare  src.__main__
 """
 ORDER = {

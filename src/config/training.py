@@ -68,6 +68,8 @@ class Trainer(Section):
             by side, each on processors of its own, with the gradient of the whole batch but for
             rounding; if null, 2 where that is faster.
         pictures: how many examples the pictures show.
+        explain_every: steps after which, again and again, pictures show what excites a few maps of
+            each layer most (`figures/evolution-<layer>.png`); null for none.
         ema: decay of the moving averages of the weights, with which a model is then evaluated;
             null to keep none.
         patience: epochs without improvement of the watched metric on the validation set after
@@ -87,6 +89,7 @@ class Trainer(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     shards: Annotated[int, Field(ge=1, le=64)] | None = 1
     pictures: Annotated[int, Field(ge=1, le=100)] = 10
+    explain_every: Positive | None = None
     ema: Fraction | None = None
     patience: Positive | None = None
     class_weights: Literal["median_frequency", "balanced"] | None = None

@@ -57,12 +57,12 @@ def reconstructions(
     rows: dict[str, list[Picture]] = {"input": [], "reconstruction": [], "error": []}
     if noisy is not None:
         given = [_pixels(x) for x in checks.images("noisy", noisy)]
-        rows = {"input": [], "noisy": given, "reconstruction": [], "error": []}
+        rows = {"clean": [], "noisy": given, "reconstruction": [], "error": []}
     captions = []
     for x, y in zip(wanted, made, strict=True):
         with np.errstate(invalid="ignore", over="ignore"):  # of infinite or huge outputs
             error = y - x
-        rows["input"].append(_pixels(x))
+        rows["input" if noisy is None else "clean"].append(_pixels(x))
         rows["reconstruction"].append(_pixels(y))
         rows["error"].append(diverging(_farthest(error) / scale))
         captions.append([_number(float(np.square(error, dtype=np.float64).mean()))])

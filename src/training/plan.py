@@ -20,12 +20,14 @@ class Plan:
         steps_per_epoch: whole batches in the training set.
         steps: steps in all.
         checkpoint_every: steps between checkpoints, or None.
+        explain_every: steps between pictures of what excites the maps, or None.
     """
 
     batch_size: int
     steps_per_epoch: int
     steps: int
     checkpoint_every: int | None
+    explain_every: int | None = None
 
     @classmethod
     def of(cls, trainer: Trainer, examples: int) -> Plan:
@@ -41,7 +43,13 @@ class Plan:
                 f"received trainer.batch_size={trainer.batch_size}"
             )
         steps = trainer.steps or trainer.epochs * steps_per_epoch
-        return cls(trainer.batch_size, steps_per_epoch, steps, trainer.checkpoint_every)
+        return cls(
+            trainer.batch_size,
+            steps_per_epoch,
+            steps,
+            trainer.checkpoint_every,
+            trainer.explain_every,
+        )
 
     @property
     def epochs(self) -> int:
@@ -59,8 +67,8 @@ class Plan:
         yield from itertools.pairwise(ordered)
 
     def steps_per_call(self, most: int, step: int = 0) -> int:
-        """The most steps, up to `most`, that divide every stretch and meet every checkpoint."""
-        lengths = [self.checkpoint_every or 0]
+        """The most steps, up to `most`, that end with every stretch, checkpoint and picture."""
+        lengths = [self.checkpoint_every or 0, self.explain_every or 0]
         for first, last in self.stretches(step):
             lengths.append(min(last - first, self.steps_per_epoch))
         # With nothing left to train, any number does.
