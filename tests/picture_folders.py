@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from src.data.sources import photographs
+
 CLASSES = ("blue", "green", "red")
 
 
@@ -21,4 +23,23 @@ def write(folder, count=20, classes=CLASSES, sizes=((20, 30),), ending="png"):
         for number in range(count):
             image = picture(label % 3, number + count * (label // 3), sizes[number % len(sizes)])
             Image.fromarray(image).save(folder / name / f"{number:03d}.{ending}")
+    return folder
+
+
+def write_crops(folder, each=50):
+    """Writes crops of photographs, in a folder for each, and darker variants of five of them."""
+    random = np.random.default_rng(0)
+    for name in ("china", "flower", "hopper"):
+        whole = photographs.read(name)
+        (folder / name).mkdir(parents=True)
+        for number in range(each):
+            side = int(random.integers(90, 180))
+            top = int(random.integers(0, whole.shape[0] - side))
+            left = int(random.integers(0, whole.shape[1] - side))
+            crop = Image.fromarray(whole[top : top + side, left : left + side])
+            crop.save(folder / name / f"IMG_{number:04d}.jpg")
+            if number < 5:
+                crop.point(lambda level: level // 2).save(
+                    folder / name / f"IMG_{number:04d}-dark.jpg"
+                )
     return folder

@@ -168,7 +168,7 @@ class MaskData(PictureData):
         return self
 
 
-class LabelledPictures(_Pictures):
+class LabelledPictures(NoisyData, _Pictures):
     """Pictures of any size with a label each, all of which are brought to one size.
 
     Attributes:
@@ -186,7 +186,6 @@ class LabelledPictures(_Pictures):
         test: likewise the test set.
     """
 
-    kind: ClassVar[Literal["labels", "masks"]] = "labels"
     height: Side | None = None
     width: Side | None = None
     channels: Literal[1, 3] | None = None

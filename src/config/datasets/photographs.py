@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from src.config.data import Data
+from src.config.data import NoisyData
 from src.config.section import Positive, Shape
 
 # The validation and test regions are strips, the narrowest of which has 76 columns.
 CropSide = Annotated[int, Field(ge=8, le=76)]
 
 
-class Photographs(Data):
+class Photographs(NoisyData):
     """Crops of three photographs that come with scikit-learn and matplotlib, in colour.
 
     The photograph is the class of a crop. Training, validation and test crops come from regions
@@ -28,7 +28,6 @@ class Photographs(Data):
         crop_seed: seed of their places.
     """
 
-    kind: ClassVar[Literal["labels", "masks"]] = "labels"
     classes: ClassVar[int] = 3
     name: Literal["photographs"]
     height: CropSide = 32
