@@ -33,7 +33,7 @@ def composed(*words: str) -> config.Train:
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         composition = hydra.compose("train", [*words])
     values = cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
-    del values["resume"], values["force"]
+    del values["resume"], values["force"], values["config"]
     return config.parse(config.Train, values)
 
 

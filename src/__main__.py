@@ -3,7 +3,8 @@
 import sys
 
 _COMMANDS = (
-    "python -m src.train, .eval, .predict, .explain, .describe or .compare (--help explains each)"
+    "python -m src.train, .search, .eval, .predict, .explain, .describe or .compare "
+    "(--help explains each)"
 )
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from src import runs, signals
 from src.errors import UserError
 from src.words import CONFIGS
 
+# Names the descriptors, as `reading,writing`, by which a run is asked about after each epoch.
+PIPES = "DECONV_PRUNER"
 # A process whose parent was killed saves after its step; nothing is lost if it takes longer.
 _PATIENCE = 60.0
 

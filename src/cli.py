@@ -39,7 +39,7 @@ def run(config_name: str, main: Main, *sections: type[Section]) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # A run has its log; what the other commands print is what they were asked for.
-    _end(lambda: _status(config_name, main, sections), told=config_name != "train")
+    _end(lambda: _status(config_name, main, sections), told=config_name not in ("train", "search"))
 
 
 def run_words(main: Callable[[list[str]], int]) -> None:
@@ -82,7 +82,7 @@ def _status(config_name: str, main: Main, sections: tuple[type[Section], ...]) -
         # All of them before the first begins, which may take hours.
         wrong = [line for _, job in jobs if (line := _mistake(config_name, job, sections[0]))]
         return max(map(refuse, wrong)) if wrong else multirun.run(config_name, jobs)
-    values = _composed(config_name, said.settings)
+    values = composed(config_name, said.settings)
     if said.help:
         about = inspect.cleandoc(main.__globals__["__doc__"])
         print(manual.page(config_name, about, values, known, said.topics))
@@ -93,7 +93,12 @@ def _status(config_name: str, main: Main, sections: tuple[type[Section], ...]) -
     return main(values, said.settings)
 
 
-def _composed(config_name: str, settings: list[str]) -> dict[str, Any]:
+def composed(config_name: str, settings: list[str]) -> dict[str, Any]:
+    """The values that settings, as `words.read` returns them, compose.
+
+    Raises:
+        UserError: they do not compose.
+    """
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(words.CONFIGS)):
             composition = compose(config_name, settings)
@@ -113,9 +118,9 @@ def _composed(config_name: str, settings: list[str]) -> dict[str, Any]:
 def _mistake(config_name: str, settings: list[str], section: type[Section]) -> str | None:
     """What is wrong with a job's settings, as far as they tell by themselves."""
     try:
-        values = _composed(config_name, settings)
+        values = composed(config_name, settings)
         # A run that goes on has settings of its own.
-        if values.get("resume") is None:
+        if values.get("resume") is None and values.get("config") is None:
             config.parse(section, {k: v for k, v in values.items() if k in section.model_fields})
     except UserError as error:
         return str(error)

@@ -14,7 +14,7 @@ from src.config.section import Byte
 from src.errors import UserError
 from src.runs import RESULTS, exclusive
 
-Status = Literal["running", "interrupted", "finished"]
+Status = Literal["running", "interrupted", "pruned", "finished"]
 # A score of nothing, such as the IoU of a class that is nowhere, is none.
 Scores = dict[str, float | None]
 # Names and paths that the system gave may be no Unicode, those of a stranger orders to a terminal.
@@ -74,7 +74,7 @@ class Results(_Part):
 
     Attributes:
         model: registered name.
-        status: `running`, `interrupted` or `finished`.
+        status: `running`, `interrupted`, `pruned` by a search, or `finished`.
         data: what it was trained on.
         class_weights: of each class in the loss; None for equal ones.
         seed: of the run.

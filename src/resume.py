@@ -19,7 +19,7 @@ _FREE = {
     "data.idx_dir",
     "data.memory_budget",
 }
-_OWN_WORDS = {"resume", "force"}
+_OWN_WORDS = {"resume", "force", "config"}
 
 
 def merged(
@@ -41,8 +41,8 @@ def merged(
     chosen = dict(flat)
     for key in {word.lstrip("+~").split("=")[0] for word in words} - _OWN_WORDS:
         parts = {name for name in composed if name == key or name.startswith(f"{key}.")}
-        if not parts or key == "run_dir":
-            raise UserError(f"expected no {key}= with resume=; received {key}=")
+        if not parts or (key == "run_dir" and own.run_dir != composed[key]):
+            raise UserError(f"expected no {key}= with resume= or config=; received {key}=")
         stale = {name for name in chosen if name.startswith(f"{key}.")}
         chosen = {name: value for name, value in chosen.items() if name not in stale - parts}
         chosen |= {name: composed[name] for name in parts}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if not __package__:  # python src/train.py
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from src import cli, config, files, machine, multirun, quiet, resume, runs, signals
+from src import cli, config, files, machine, multirun, quiet, results, resume, runs, signals
 from src.data import sources
 from src.errors import UserError
 
@@ -27,8 +27,13 @@ def main(values: dict[str, Any], words: list[str]) -> int:
         values: the composed configuration.
         words: the `key=value` words of the command line.
     """
-    choice = {name: values.pop(name) for name in ("resume", "force")}
+    choice = {name: values.pop(name) for name in ("resume", "force", "config")}
     going_on = config.parse(config.Resume, choice)
+    if going_on.resume is None and going_on.config is not None:
+        own = config.load(Path(going_on.config)).model_copy(update={"run_dir": values["run_dir"]})
+        settings = _with_sources(resume.merged(own, values, words, force=True))
+        runs.check_free(settings.run_dir)
+        return _begin(settings)
     if going_on.resume is None:
         settings = _with_sources(config.parse(config.Train, values))
         runs.check_free(settings.run_dir)
@@ -146,6 +151,9 @@ def _train(
             if not training.train(run, checkpoint, evolution.callbacks):
                 log.info("stopped and saved; python -m src.train resume=%s goes on", folder)
                 return cli.STOPPED
+            if results.read(folder).status == "pruned":
+                log.info("pruned; python -m src.train resume=%s goes on with it", folder)
+                return 0
             for split in ("val", "test"):
                 found = evaluation.evaluate(run, "best", split)
                 log.info("%s", cli.report(f"best, {split}", found.scores))

@@ -70,7 +70,10 @@ def groups(config_name: str) -> dict[str, list[str]]:
 
 def _defaults(config_name: str) -> dict[str, str | None]:
     primary = yaml.safe_load((CONFIGS / f"{config_name}.yaml").read_text(encoding="utf-8"))
-    chosen = [entry for entry in primary.get("defaults", ()) if isinstance(entry, dict)]
+    entries = primary.get("defaults", ())
+    chosen = [entry for entry in entries if isinstance(entry, dict)]
+    if "train" in entries:
+        return _defaults("train")
     return {group: choice for entry in chosen for group, choice in entry.items()}
 
 

@@ -26,7 +26,7 @@ def made(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
             values = OmegaConf.to_container(hydra.compose("train", words.split()))
-        del values["resume"], values["force"]
+        del values["resume"], values["force"], values["config"]
         (folder / "config.yaml").write_text(config.dump(config.parse(config.Train, values)))
         data = {"name": "mnist", "source": "here", "digest": digest, "kind": "labels"}
         data |= {"image_shape": [28, 28, 1], "classes": ["0", "1"], "digests": {}}

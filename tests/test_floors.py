@@ -52,11 +52,13 @@ src.training.code_space  src.training.summaries
 src.training.output
 src.training.history  src.training.curves
 src.training.callbacks  src.training.saver  src.training.warm_start
+src.training.pruning
 src.experiment.*  src.cli
 src.prediction  src.activations
-src.explanation
+src.explanation  src.study
 src.evolution
-src.train  src.eval  src.describe  src.predict  src.explain  src.compare  src.__main__
+src.train  src.eval  src.describe  src.predict  src.explain  src.compare  src.search
+src.__main__
 """
 ORDER = {
     name.removesuffix(".*"): floor

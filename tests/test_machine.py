@@ -18,7 +18,7 @@ def settings(words):
     """The configuration of `python -m src.train words`."""
     with hydra.initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         values = OmegaConf.to_container(hydra.compose("train", words.split()))
-    del values["resume"], values["force"]
+    del values["resume"], values["force"], values["config"]
     return config.parse(config.Train, values)
 
 

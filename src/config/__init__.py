@@ -40,6 +40,7 @@ from src.config.models.autoencoder import Autoencoder
 from src.config.models.fcn import Fcn
 from src.config.models.lenet5 import LeNet5
 from src.config.models.lenet_mnist import LeNetMnist
+from src.config.search import Search
 from src.config.section import Section, Shape, flat
 from src.config.training import Optimizer, Trainer
 
@@ -68,6 +69,7 @@ __all__ = [
     "Predict",
     "Resume",
     "Scenes",
+    "Search",
     "Shape",
     "TaskName",
     "Tfds",

@@ -150,9 +150,12 @@ class Resume(Section):
     Attributes:
         resume: the run's folder, that of a multirun, or `latest`; null to begin a new run.
         force: whether settings other than the run's own may be changed.
+        config: a run's `config.yaml`, or the `best.yaml` of a search, whose settings a new run has
+            where nothing else is said; null to take none.
     """
 
     resume: Text | None = None
+    config: Text | None = None
     force: bool = False
 
 

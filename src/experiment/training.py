@@ -20,6 +20,7 @@ from src.training import callbacks, history, optimizers, output, summaries
 from src.training.checkpoints import Checkpoint
 from src.training.curves import CurvesLogger
 from src.training.plan import Plan
+from src.training.pruning import Pruning
 from src.training.saver import Interrupted, Progress, Saver
 from src.training.warm_start import warm_start
 
@@ -69,6 +70,8 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
         finished = _fit(run, plan, step, saver, watching)
     seconds = round(earlier + time.perf_counter() - begun, 3)
     status: results.Status = "finished" if finished else "interrupted"
+    if saver.progress.pruned:
+        status = "pruned"
     _record(run, rows, saver.progress.best_step, status, seconds)
     return finished
 
@@ -122,6 +125,7 @@ def callback_list(
         callbacks.Journal(run.folder, plan, rows, run.task, run.events),
         CurvesLogger(run.folder, rows, run.task.watched, run.task.mode),
         callbacks.Gallery(run.task, examples, inputs, run.events),
+        Pruning(saver.progress),
         saver,
         callbacks.Bar(plan, step, run.task.watched),
     ]

@@ -46,6 +46,7 @@ class Progress:
         self.best: float | None = None
         self.best_step: int | None = None
         self.waited = 0
+        self.pruned = False
 
     def note(self, score: float, step: int, optimizer: keras.optimizers.Optimizer) -> None:
         """Takes note of the watched metric after an epoch."""
@@ -60,8 +61,8 @@ class Progress:
 
     @property
     def done(self) -> bool:
-        """Whether the patience is spent."""
-        return self.patience is not None and self.waited >= self.patience
+        """Whether the patience is spent, or a search has given the run up."""
+        return self.pruned or (self.patience is not None and self.waited >= self.patience)
 
     def state(self, step: int) -> State:
         """What a checkpoint of this step remembers."""
