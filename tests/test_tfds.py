@@ -9,6 +9,7 @@ import pytest
 from src.config import Tfds, TfdsMasks, Train, parse
 from src.data import download, sources
 from src.data.dataset import DataError
+from src.data.labelled import Varied
 from src.data.pipeline import evaluation_batches, training_batches
 from tests.commands import read, run, start
 from tests.test_resume import assert_equal, stop_after
@@ -97,6 +98,18 @@ def test_pictures_of_many_sizes_are_brought_to_one_and_cut_into_three(root):
     assert [len(part) for part in data.splits.values()] == [24, 3, 3]
     batches = list(evaluation_batches(data.splits["val"], both))
     assert batches[0][0].shape == (3, 16, 12, 1)
+
+
+def test_pictures_that_are_alike_are_decoded_in_batches_to_the_same(root):
+    fast, slow = (load(root, "tiny_colour", scale=scale, flip=True) for scale in (None, [1, 1]))
+    assert isinstance(fast.splits["train"], Varied)
+    pair = (training_batches(d.splits["train"], both, 4, 1, 0, 9) for d in (fast, slow))
+    for one, other in zip(*pair, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+    for split in ("val", "test"):
+        ours, theirs = (d.splits[split].arrays() for d in (fast, slow))
+        np.testing.assert_array_equal(ours.images, theirs.images)
 
 
 def test_a_streamed_epoch_is_the_held_one(root):
@@ -195,8 +208,10 @@ def test_a_label_beyond_the_classes_is_refused(root, tmp_path):
     next(tmp_path.rglob("label.labels.txt")).write_text("cat\ndog\n")
     path = next(tmp_path.rglob("features.json"))
     path.write_text(path.read_text().replace('"numClasses": "3"', '"numClasses": "2"'))
+    with pytest.raises(DataError, match=r"expected labels 0 to 1 in split train; received 0 to 2"):
+        load(tmp_path, "tiny_colour").read()
     with pytest.raises(DataError, match=r"byte .*: expected labels 0 to 1; received 2"):
-        load(tmp_path, "tiny_colour")
+        load(tmp_path, "tiny_colour", scale=[1, 2])
 
 
 def test_what_is_not_prepared_is_downloaded_by_tfds_under_its_whole_name(tmp_path, monkeypatch):

@@ -6,8 +6,9 @@ takes no more memory than the small pictures that are made of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +16,12 @@ from src.config import LabelledPictures
 from src.config.data import Fit
 from src.data import images, pictures
 from src.data.augment import BLACK, between, cut, resize_image, uniform
-from src.data.dataset import DataError
+from src.data.dataset import DataError, Examples, Reader, Split, TrainingReader
 from src.data.decode import Source
+from src.data.python_calls import counted
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Training cuts its window out of a part of a long picture that is so many windows long.
 _ROOM = 4.0
@@ -91,6 +96,68 @@ class Variation:
         return self.still(image, label)
 
 
+@dataclass(frozen=True)
+class Varied:
+    """Examples of one size wherever they are held, which training varies; implements `Examples`.
+
+    Attributes:
+        examples: the examples.
+        vary: what training makes of them; its size is theirs, and its factor 1.
+    """
+
+    examples: Examples
+    vary: Variation
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, examples: slice | np.ndarray) -> Varied:
+        return Varied(self.examples[examples], self.vary)
+
+    @property
+    def image_shape(self) -> tuple[int | None, int | None, int]:
+        """Height, width and channels of every image."""
+        return self.examples.image_shape
+
+    @property
+    def training_shape(self) -> tuple[int, int, int]:
+        """Likewise."""
+        return self.examples.training_shape
+
+    def arrays(self) -> Split:
+        """The examples in memory."""
+        return self.examples.arrays()
+
+    def parts(self) -> Iterator[Split]:
+        """The same, some at a time."""
+        return self.examples.parts()
+
+    def reader(self) -> Reader:
+        """Returns what reads the examples of given indices inside a TensorFlow graph."""
+        return self.examples.reader()
+
+    def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `Split.class_counts`."""
+        return self.examples.class_counts(classes)
+
+    def training_reader(self, seed: int) -> TrainingReader:
+        """Returns what reads and varies examples inside a TensorFlow graph."""
+        import tensorflow as tf
+
+        plain = self.examples.reader()
+
+        def varied(images: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> np.ndarray:
+            examples = zip(images, labels, positions, strict=True)
+            return np.stack([self.vary(i, label, seed, int(p))[0] for i, label, p in examples])
+
+        def read(indices: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            images, labels = plain(indices)
+            made = tf.numpy_function(counted(varied), [images, labels, positions], tf.uint8)
+            return tf.ensure_shape(made, images.shape), labels
+
+        return read
+
+
 def recoloured(image: np.ndarray, most: float, chances: Sequence[float]) -> np.ndarray:
     """Multiplies brightness, contrast and saturation by factors from `1 - most` to `1 + most`.
 
@@ -107,6 +174,12 @@ def recoloured(image: np.ndarray, most: float, chances: Sequence[float]) -> np.n
         grey = (pixels @ _GREY)[..., None]
         pixels = grey + (pixels - grey) * np.float32(saturation)
     return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+
+
+def variation(data: LabelledPictures, shape: tuple[int, int, int]) -> Variation:
+    """What the configuration asks for, of pictures of a shape."""
+    smallest, largest = data.scale or (1.0, 1.0)
+    return Variation(*shape[:2], data.fit, data.flip, (smallest, largest), data.colour)
 
 
 def load(
@@ -130,8 +203,7 @@ def load(
         DataError: the first picture that is damaged, by name.
     """
     height, width, channels = shape
-    smallest, largest = data.scale or (1.0, 1.0)
-    vary = Variation(height, width, data.fit, data.flip, (smallest, largest), data.colour)
+    vary = variation(data, shape)
 
     def decoder(factor: float, room: float) -> pictures.Decode:
         sides = round(height * factor), round(width * factor)

@@ -92,36 +92,56 @@ def read(folder: Path, memory_budget: int) -> Mapping[str, Examples]:
     return Lazily(_SPLITS, split)
 
 
-def decoder(image_shape: tuple[int, int, int]) -> Decode:
-    """Returns what makes PNG images of this shape, and labels, of records inside a graph."""
+def png_header(image_shape: tuple[int, int, int]) -> bytes:
+    """The first bytes of a PNG file of this size, of 8 bits a channel.
+
+    Its signature, and the chunk that says its size, depth and colours (PNG specification, 5.2 and
+    11.2.2).
+    """
+    height, width, channels = image_shape
+    colours = {1: 0, 3: 2}[channels]
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBB", 13, b"IHDR", width, height, 8, colours)
+
+
+def decoder(
+    image_shape: tuple[int, int, int],
+    classes: int = _CLASSES,
+    names: tuple[str, str] = ("image", "label"),
+) -> Decode:
+    """Returns what makes PNG images of this shape, and labels, of records inside a graph.
+
+    Args:
+        image_shape: height, width and channels of every image.
+        classes: labels are 0 to one less than this; another becomes -1 or this.
+        names: of the features that are the image and the label.
+    """
     quiet.tensorflow()
     import tensorflow as tf
 
+    image, label = names
     features = {
-        "image": tf.io.FixedLenFeature([], tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64),
+        image: tf.io.FixedLenFeature([], tf.string),
+        label: tf.io.FixedLenFeature([], tf.int64),
     }
-
-    height, width, _ = image_shape
-    # A PNG begins with its signature and the chunk that says its size (specification, 5.2, 11.2.2).
-    begin = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)
+    height, width, channels = image_shape
+    begin = png_header(image_shape)
 
     def decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         examples = tf.io.parse_example(records, features)
         # Before anything is decoded: a few bytes may say that they are gigabytes of pixels.
-        sized = tf.strings.substr(examples["image"], 0, len(begin))
+        sized = tf.strings.substr(examples[image], 0, len(begin))
         wanted = f"PNG images of {height}x{width} pixels are expected"
         with tf.control_dependencies(
             [tf.debugging.Assert(tf.reduce_all(sized == begin), [wanted])]
         ):
-            encoded = tf.identity(examples["image"])
+            encoded = tf.identity(examples[image])
         images = tf.map_fn(
-            lambda png: tf.ensure_shape(tf.io.decode_png(png, channels=1), image_shape),
+            lambda png: tf.ensure_shape(tf.io.decode_png(png, channels=channels), image_shape),
             encoded,
             fn_output_signature=tf.uint8,
         )
         # No label may become another one as it is made an int32.
-        labels = tf.clip_by_value(examples["label"], -1, _CLASSES)
+        labels = tf.clip_by_value(examples[label], -1, classes)
         return images, tf.cast(labels, tf.int32)
 
     return decode

@@ -9,6 +9,8 @@ from pydantic import model_validator
 from src.config.data import LabelledPictures
 from src.config.section import Side, Text
 
+_MOST_STARS = 2
+
 
 class ImageFolder(LabelledPictures):
     """A folder of pictures: in a folder for each class, or without classes for an autoencoder.
@@ -37,9 +39,12 @@ class ImageFolder(LabelledPictures):
     @model_validator(mode="after")
     def _pattern_says_group(self) -> ImageFolder:
         group = self.group
-        if group is not None and (group.count("{group}") != 1 or "/" in group or "**" in group):
+        # A pattern of many stars would be looked for without end.
+        if group is not None and (
+            group.count("{group}") != 1 or "/" in group or group.count("*") > _MOST_STARS
+        ):
             raise ValueError(
-                "expected data.group as a pattern of file names with {group} once, such as "
-                f"{{group}}_*; received data.group={group}"
+                "expected data.group as a pattern of file names with {group} once and at most "
+                f"{_MOST_STARS} *, such as {{group}}_*; received data.group={group}"
             )
         return self
