@@ -242,7 +242,7 @@ def _train(trial: optuna.Trial, settings: list[str]) -> tuple[int, bool]:
 
 def _report(folder: Path, own: optuna.Study, metric: str) -> int:
     """Prints a table of the trials, and writes `best.yaml` and the pictures."""
-    from src import study
+    from src import study, study_pictures
 
     trials = own.get_trials(deepcopy=False)
     names = list(dict.fromkeys(key for trial in trials for key in trial.params))
@@ -262,6 +262,8 @@ def _report(folder: Path, own: optuna.Study, metric: str) -> int:
     print(aligned([["trial", "", *names, f"val {metric}"], *rows], 2))
     if not done:
         raise UserError(f"expected a trial that came to its end; received none of {len(trials)}")
+    with runs.writing(folder):
+        study_pictures.draw(own, f"val {metric}", folder / "figures")
     best = study.run_folder(folder, done[0].number)
     if (best / runs.CONFIG).exists():
         settings = config.load(best / runs.CONFIG).model_copy(update={"run_dir": None})

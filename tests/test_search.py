@@ -11,8 +11,9 @@ from contextlib import suppress
 import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend
+from PIL import Image
 
-from src import children, cli, config, search, study
+from src import children, cli, config, search, study, study_pictures
 from src.config.search import SearchOptions
 from src.errors import UserError
 from tests.commands import MODELS, run, start
@@ -127,6 +128,18 @@ def test_the_sampler_finds_what_is_better(quick, tmp_path):
     values = [values[0] for _, _, values, _ in trials(tmp_path / "s")]
     assert sum(values[20:]) > sum(values[:20])
     assert max(values) > 0.95
+
+
+def test_the_pictures_of_a_study_are_drawn(quick, tmp_path):
+    begin("search.trials=25", "run_dir=s")
+    own = study.open_study(tmp_path / "s", SearchOptions(), "max")
+    written = study_pictures.draw(own, "val accuracy", tmp_path / "s" / "figures")
+    assert sorted(path.stem for path in written) == [
+        *("epochs", "history", "importances", "parallel", "slices")
+    ]
+    for path in written:
+        with Image.open(path) as picture:
+            assert picture.width > 500
 
 
 SPACES = {
