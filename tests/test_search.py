@@ -7,13 +7,14 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend
 from PIL import Image
 
-from src import children, cli, config, search, study, study_pictures
+from src import children, cli, config, search, study, study_pictures, train
 from src.config.search import SearchOptions
 from src.errors import UserError
 from tests.commands import MODELS, run, start
@@ -172,6 +173,46 @@ def test_what_suits_only_other_values_that_are_searched_is_no_mistake(quick, tmp
     assert begin("search.trials=1", "search.space={model.c3: [sparse, dense], "
                  "optimizer.learning_rate: [0.1, 0.2], optimizer.momentum: [0.0, 0.9]}",
                  "run_dir=s") == 0  # fmt: skip
+
+
+def test_two_processes_that_work_on_a_study_never_have_the_same_trial(quick, tmp_path):
+    begin("search.trials=1", "run_dir=s")
+    options = search._read(tmp_path / "s", SearchOptions(trials=3), ["search.trials=3"]).search
+    own = study.open_study(tmp_path / "s", options, "max")
+    other = study.open_study(tmp_path / "s", options, "max")
+    with (
+        study.next_trial(own, tmp_path / "s", options) as first,
+        study.next_trial(other, tmp_path / "s", options) as second,
+        study.next_trial(other, tmp_path / "s", options) as third,
+    ):
+        assert first
+        assert second
+        assert [first[0].number, second[0].number] == [1, 2]
+        assert third is None
+    # Neither was told: both are there to go on with, with the settings that they had.
+    with study.next_trial(own, tmp_path / "s", options) as again:
+        assert again
+        assert (again[0].number, again[1]) == (1, first[1])
+
+
+def test_a_new_run_may_have_the_settings_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun = []
+    monkeypatch.setattr(train, "_begin", lambda settings: begun.append(settings) or 0)
+
+    def composed(*words):
+        train.main(cli.composed("train", list(words)), list(words))
+        return begun.pop()
+
+    wide = composed("model=lenet5", "optimizer.learning_rate=0.02", "run_dir=a", "seed=4")
+    Path("best.yaml").write_text(config.dump(wide))
+    assert composed("config=best.yaml") == wide.model_copy(update={"run_dir": None})
+    changed = composed("config=best.yaml", "seed=5", "run_dir=b")
+    assert (changed.seed, changed.run_dir) == (5, "b")
+    assert changed.optimizer == wide.optimizer
+    Path("best.yaml").write_text("model: !!python/object:os.system {}")
+    with pytest.raises(UserError, match="expected a readable run configuration"):
+        composed("config=best.yaml")
 
 
 RECORDS = {
