@@ -22,7 +22,8 @@ src.machine  src.resume  src.data.dataset  src.data.options  src.data.metadata
 src.data.python_calls  src.data.splits  src.data.augment  src.data.reading
 src.data.tfds_info  src.data.tfrecords  src.data.images  src.data.noise
 src.data.idx  src.data.streamed  src.data.decode
-src.data.prepared  src.data.pictures
+src.data.prepared  src.data.store
+src.data.pictures
 src.data.labelled  src.data.records
 src.data.download
 src.data.locate

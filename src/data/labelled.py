@@ -19,6 +19,7 @@ from src.data.augment import BLACK, between, cut, resize_image, uniform
 from src.data.dataset import DataError, Examples, Reader, Split, TrainingReader
 from src.data.decode import Source
 from src.data.python_calls import counted
+from src.data.store import Decode, Example, digests, scan_all
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -205,10 +206,10 @@ def load(
     height, width, channels = shape
     vary = variation(data, shape)
 
-    def decoder(factor: float, room: float) -> pictures.Decode:
+    def decoder(factor: float, room: float) -> Decode:
         sides = round(height * factor), round(width * factor)
 
-        def decode(source: Source, encoded: tuple[bytes, bytes]) -> pictures.Example:
+        def decode(source: Source, encoded: tuple[bytes, bytes]) -> Example:
             image = images.decode(encoded[0], source.image, channels, data.max_megapixels)
             label = int(encoded[1])
             if not 0 <= label < classes:
@@ -221,9 +222,9 @@ def load(
 
     exact = decoder(1.0, 1.0)
     decoders = {"train": decoder(vary.largest, _ROOM), "val": exact, "test": exact}
-    stores = pictures.scan_all(sources, decoders, lambda label: label, data.memory_budget)
+    stores = scan_all(sources, decoders, lambda label: label, data.memory_budget)
     splits = {
         split: pictures.Pictures(store.all_of(height, width), vary, np.arange(len(store)), channels)
         for split, store in stores.items()
     }
-    return splits, pictures.digests(stores)
+    return splits, digests(stores)
