@@ -222,8 +222,15 @@ def _claim(folder: Path, number: int) -> BufferedWriter | None:
 
 
 def run_folder(folder: Path, number: int) -> Path:
-    """The folder of a trial's run."""
-    return folder / f"{number:04}"
+    """The folder of a trial's run.
+
+    Raises:
+        UserError: it is a link, which would lead the run elsewhere.
+    """
+    own = folder / f"{number:04}"
+    if own.is_symlink():
+        raise UserError(f"expected a folder of the study's own; received {own}")
+    return own
 
 
 def words(settings: Mapping[str, Value]) -> list[str]:

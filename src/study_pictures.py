@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,8 @@ def draw(study: optuna.Study, metric: str, folder: Path) -> list[Path]:
             study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
         )
         pictures["parallel"] = lambda: drawings.plot_parallel_coordinate(study, target_name=metric)
+    if folder.is_symlink():
+        raise OSError(errno.EINVAL, "a link", str(folder))
     folder.mkdir(exist_ok=True)
     written = []
     with warnings.catch_warnings():
@@ -58,6 +61,8 @@ def draw(study: optuna.Study, metric: str, folder: Path) -> list[Path]:
             figure = np.ravel(axes)[0].figure
             figure.set_size_inches(*_INCHES)
             written.append(folder / f"{name}.png")
+            # It may be a link of a stranger's.
+            written[-1].unlink(missing_ok=True)
             figure.savefig(written[-1], dpi=100, bbox_inches="tight")
             plt.close(figure)
     return written

@@ -236,6 +236,19 @@ def test_a_study_that_a_stranger_made_says_no_more_than_a_command_line(quick, tm
     assert [folder.name for folder in (tmp_path / "s").glob("0*")] == ["0000"]
 
 
+def test_links_in_a_study_lead_nowhere(quick, tmp_path):
+    begin("search.trials=12", "run_dir=s")
+    own = study.open_study(tmp_path / "s", SearchOptions(), "max")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "s" / "0012").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="expected a folder of the study's own"):
+        search._run(tmp_path / "s", own.ask(), [], "accuracy")
+    (tmp_path / "s" / "figures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="a link"):
+        study_pictures.draw(own, "val accuracy", tmp_path / "s" / "figures")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 @pytest.mark.parametrize("way", ["link", "pipe", "words"])
 def test_a_journal_that_is_none_is_refused(way, tmp_path):
     path = tmp_path / study.JOURNAL
