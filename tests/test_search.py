@@ -124,6 +124,28 @@ def test_hyperband_prunes(quick, tmp_path):
     assert {state for state, *_ in trials(tmp_path / "s")} == {"COMPLETE", "PRUNED"}
 
 
+def test_a_search_that_is_stopped_goes_on(quick, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patched:
+        patched.setattr(search, "_train", lambda trial, settings: (75, False))
+        assert begin("search.trials=2", "run_dir=s") == 75
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "stopped; python -m src.search resume=s goes on"
+    )
+    assert [state for state, *_ in trials(tmp_path / "s")] == ["RUNNING"]
+    assert search.main(cli.composed("search", ["resume=s"]), ["resume=s"]) == 0
+    assert [state for state, *_ in trials(tmp_path / "s")] == ["COMPLETE", "COMPLETE"]
+
+
+@pytest.mark.parametrize(("status", "times"), [(2, 1), (137, 3)], ids=["a mistake", "killed"])
+def test_a_run_that_fails_is_a_failed_trial(quick, tmp_path, monkeypatch, status, times):
+    tried = []
+    monkeypatch.setattr(search, "_train", lambda *_: tried.append(1) or (status, False))
+    assert begin("search.trials=1", "run_dir=s") == 0
+    assert [state for state, *_ in trials(tmp_path / "s")] == ["FAIL"]
+    # What was killed, as by a lack of memory, is gone on with twice.
+    assert len(tried) == times
+
+
 def test_the_sampler_finds_what_is_better(quick, tmp_path):
     begin("search.trials=40", "search.pruner=null", "run_dir=s")
     values = [values[0] for _, _, values, _ in trials(tmp_path / "s")]
