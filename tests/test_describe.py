@@ -213,6 +213,15 @@ def test_sizes_that_are_not_known_are_refused():
         layer_table.rows(keras.Model(inputs, keras.layers.ReLU()(inputs)))
 
 
+def test_classes_that_only_reading_says_are_asked_for(capsys):
+    with pytest.raises(UserError, match=r"expected data\.names=\[\.\.\.\], as only reading"):
+        main("model=lenet_mnist data=image_folder")
+    assert main("model=lenet_mnist data=image_folder data.names=[cat,dog,emu]") == 0
+    # 512 features and a bias for each of the three.
+    assert "1,539" in capsys.readouterr().out
+    assert main("model=autoencoder data=image_folder") == 0
+
+
 @pytest.mark.parametrize("size", ["28x28", "28", "0x28x1", "28x28x1x1", "-1x2x3"])
 def test_a_wrong_size_is_refused(size):
     with pytest.raises(UserError, match="input: expected HxWxC, such as 32x32x1; received"):

@@ -76,6 +76,13 @@ def test_the_hash_of_a_path_says_its_split():
     assert image_folder.place_of("red/000.png") == pytest.approx(0x570F9EDB756F75C2 / 2**64)
 
 
+def test_val_is_the_first_share_of_the_places_and_test_the_next(folder):
+    for split, some in keys(folder, val=0.3, test=0.25).items():
+        for key in some:
+            place = image_folder.place_of(key)
+            assert split == ("val" if place < 0.3 else "test" if place < 0.55 else "train")
+
+
 def test_shares_come_near_in_many_pictures():
     places = np.array([image_folder.place_of(f"rose/{i}.jpg") for i in range(20_000)])
     assert np.mean(places < 0.1) == pytest.approx(0.1, abs=0.01)
@@ -177,6 +184,16 @@ def copied(data):
     shutil.copy(data / found["test"][0], data / found["val"][0])
 
 
+def left_in(split):
+    """Takes all red pictures away but those of a split."""
+
+    def change(data):
+        for path in set(data.glob("red/*")) - {data / key for key in keys(data)[split]}:
+            path.unlink()
+
+    return change
+
+
 def unchanged(data):
     del data
 
@@ -191,11 +208,12 @@ MISTAKES = {
         r"/data/green: expected pictures \(png, .*\) of each class; received none",
     ),
     "a class that is not there": (unchanged, "data.names=[red,rose]", "/data/rose: expected pictu"),
-    "a class in one split": (
-        lambda data: [path.unlink() for path in sorted((data / "red").iterdir())[1:]],
+    "a class in training only": (
+        left_in("train"),
         "",
-        r"/red/000\.png: expected pictures of class red in train and in val or test; .* in \w+ on",
+        r"/red/\d+\.png: expected pictures of class red in train and in val or test; .* in train o",
     ),
+    "a class in the test only": (left_in("test"), "", "received them in test only"),
     "a damaged picture": (damaged("red/003.png"), "", r"/red/003\.png: expected a whole picture"),
     "the same in two splits": (
         copied,
