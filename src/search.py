@@ -152,7 +152,9 @@ def _read(folder: Path, options: SearchOptions, said: list[str]) -> _Record:
             raise UserError(f"{path}: expected settings of runs; received {files.clipped(word)}")
     if record.elsewhere != (options.storage is not None):
         wanted = "the search.storage= that it began with" if record.elsewhere else "no storage"
-        raise UserError(f"{path}: expected {wanted}; received {'no' if record.elsewhere else 'a'}")
+        raise UserError(
+            f"{path}: expected {wanted}; received {'none' if record.elsewhere else 'one'}"
+        )
     changes: dict[str, Any] = {"storage": options.storage}
     if "search.trials" in new:
         changes["trials"] = options.trials
