@@ -115,7 +115,7 @@ def _read(settings: config.Train) -> DataSet:
     if settings.model.task == "classification" and len(data.classes) < 2:
         raise UserError(
             f"expected two classes or more for model={settings.model.name}; received "
-            f"{data.source} with {', '.join(data.classes)} only"
+            f"{data.source} with class {', '.join(data.classes)} only"
         )
     # Reading and TensorFlow take seconds without a word.
     print(f"{settings.model.name} on {data.name}: reading, then TensorFlow begins", flush=True)
