@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A module imports only from modules listed before its own line.
 FLOORS = """
-src.errors
+src.errors  src.tensors
 src.files
 src.quiet  src.signals
 src.figures.*
@@ -30,7 +30,7 @@ src.data.locate
 src.data.sources.*  src.data.pipeline
 src.arithmetic.sizes  src.arithmetic.reference  src.layers.bitmaps
 src.arithmetic.costs  src.arithmetic.receptive_field
-src.kernels.indexing  src.layers.initializers
+src.kernels.adam  src.kernels.indexing  src.layers.initializers
 src.kernels.activations  src.kernels.depth_to_space  src.kernels.shards
 src.kernels.space_to_depth  src.kernels.strided  src.kernels.windows
 src.kernels.lenet5  src.kernels.pooling
@@ -104,6 +104,16 @@ def test_imports_go_downwards(module):
             for package in ("src.figures", "src.config", "src.data.sources", "src.experiment")
         )
         assert same_package or floor(other) < floor(module), f"{module} imports {other}"
+
+
+def test_the_kernels_stand_behind_one_door():
+    knowing = {
+        module
+        for module, path in MODULES.items()
+        if any(f"{other}.".startswith("src.kernels.") for other in imported(path))
+    }
+    others = {m for m in knowing if not m.startswith(("src.kernels.", "src.layers"))}
+    assert others == {"src.training.model", "src.training.optimizers"}
 
 
 def test_the_oracle_shares_no_code_with_its_subject():

@@ -101,6 +101,15 @@ def test_mirroring_the_stride_1_padding_is_right_for_some_kernels_only(kernel, s
     assert (kernel - 1 - crop == mirrored) == agrees
 
 
+@pytest.mark.parametrize(
+    ("size", "outputs", "side"),
+    [(6, 3, 2), (7, 3, 2), (7, 4, 2), (21, 6, 4), (28, 28, 1), (3, 5, 1)],
+    ids=["even", "7x valid", "7x same", "21x same", "one pixel", "no pooling"],
+)
+def test_the_side_of_windows_side_by_side_follows_from_their_number(size, outputs, side):
+    assert a.likely_window(size, outputs) == side
+
+
 def test_an_illegal_transposed_size_is_refused_with_the_legal_ones():
     with pytest.raises(ValueError, match=r"expected output_size 7 to 8 .* received output_size=9"):
         a.conv_transpose_crop(4, 3, 2, "same", 9)

@@ -101,6 +101,19 @@ def conv_transpose_crop(
     return conv_padding(output_size, kernel, stride, padding, dilation)[0]
 
 
+def likely_window(size: int, outputs: int) -> int:
+    """Returns the side of windows side by side that make `outputs` out of `size`, VALID ones first.
+
+    Small maps leave a doubt: 7 pixels make 3 windows of 2 with VALID and 3 of 3 with SAME padding.
+
+    Raises:
+        ValueError: an argument is not positive.
+    """
+    _expect_positive(size=size, outputs=outputs)
+    side = max(1, size // outputs)
+    return side if size // side == outputs else -(-size // outputs)
+
+
 def _extent(kernel: int, stride: int, padding: str, dilation: int) -> int:
     _expect_positive(kernel=kernel, stride=stride, dilation=dilation)
     if padding not in ("valid", "same"):

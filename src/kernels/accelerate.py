@@ -19,7 +19,7 @@ from keras import layers, ops
 
 from src.kernels import depth_to_space, lenet5, strided
 from src.kernels.activations import FASTER
-from src.kernels.indexing import Tensor
+from src.tensors import Tensor
 
 Values = dict[int, Tensor]
 # Channels that leave a vector register of 16 numbers half empty.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from src.kernels.indexing import Tensor
+from src.tensors import Tensor
 
 AMPLITUDE, SLOPE = 1.7159, 2 / 3
 

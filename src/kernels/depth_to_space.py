@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from src.kernels.indexing import Tensor
+from src.tensors import Tensor
 
 
 def subpixel_kernel(

@@ -10,14 +10,12 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any
-Size = Any  # an int, or a scalar tensor where the size is known only when the graph runs
+from src.tensors import Size, Tensor
 
 
 def dtype(shape: Iterable[Size | None]) -> str:

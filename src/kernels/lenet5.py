@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from keras import activations, layers, ops
 
 from src.kernels.activations import AMPLITUDE, SLOPE, scaled_tanh
-from src.kernels.indexing import Tensor
 from src.kernels.space_to_depth import blocked_kernel, blocked_pooling, space_to_depth
+from src.tensors import Tensor
 
 _STAGE = (layers.Conv2D, layers.Activation, layers.AveragePooling2D, layers.Activation)
 KINDS = 2 * _STAGE

@@ -12,7 +12,7 @@ from typing import Any
 from keras import ops
 
 from src.kernels import indexing, windows
-from src.kernels.indexing import Size, Tensor
+from src.tensors import Size, Tensor
 
 # Elements of a window up to which comparing with each of them is faster than a scatter.
 _LARGEST_WINDOW = 64

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-from src.kernels.indexing import Tensor
+from src.tensors import Tensor
 
 
 def in_shards(

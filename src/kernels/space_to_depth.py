@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
-from src.kernels.indexing import Tensor
+from src.tensors import Tensor
 
 
 def space_to_depth(maps: Tensor, stride: int) -> Tensor:

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from src.kernels.indexing import Tensor
+from src.tensors import Tensor
 
 
 def kernel_gradient(

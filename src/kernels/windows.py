@@ -17,7 +17,7 @@ from keras import ops
 
 from src.arithmetic import sizes
 from src.kernels import indexing
-from src.kernels.indexing import Size, Tensor
+from src.tensors import Size, Tensor
 
 
 class Windows(NamedTuple):
@@ -48,13 +48,8 @@ def along(size: Size, kernel: int, stride: int, padding: str) -> Windows:
 
 
 def likely(size: int, count: int) -> Windows:
-    """Returns windows side by side that make `count` out of `size`, those of VALID pooling first.
-
-    Small maps leave a doubt: 7 pixels make 3 windows of 2 with VALID and 3 of 3 with SAME padding.
-    """
-    stride = max(1, size // count)
-    if size // stride != count:
-        stride = -(-size // count)
+    """Returns the windows side by side that make `count` out of `size`, as far as that tells."""
+    stride = sizes.likely_window(size, count)
     return Windows(size, stride, stride, count, max(count * stride - size, 0) // 2)
 
 

@@ -13,7 +13,7 @@ import keras
 from keras import layers, ops
 
 from src.kernels import indexing, windows
-from src.kernels.indexing import Size, Tensor
+from src.tensors import Size, Tensor
 
 
 class _Backward(layers.Layer):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from src.kernels.indexing import Tensor
+from src.tensors import Tensor
 
 # Table I of LeCun, Bottou, Bengio and Haffner (1998): for each of the 16 maps of C3, the maps of
 # S2 that it sees.

@@ -10,8 +10,8 @@ from keras import ops
 from src.arithmetic import sizes
 from src.kernels import indexing, pooling
 from src.kernels.depth_to_space import depth_to_space, subpixel_kernel
-from src.kernels.indexing import Tensor
 from src.layers.initializers import Bilinear
+from src.tensors import Tensor
 
 Shape = tuple[int | None, ...]
 

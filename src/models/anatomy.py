@@ -12,7 +12,6 @@ from keras import layers as kl
 from src.arithmetic import costs, sizes
 from src.arithmetic.costs import Cost
 from src.arithmetic.receptive_field import Window
-from src.kernels import windows
 from src.layers import (
     AverageUnpool2D,
     CropLike2D,
@@ -91,8 +90,8 @@ def anatomy(layer: kl.Layer, inputs: Shape, outputs: Shape) -> tuple[Geometry | 
             cost = costs.subsampling_cost(_hwc(outputs), (2, 2))
             return _sliding(inputs, (2, 2), (2, 2), "valid"), cost
         case MaxUnpool2D():
-            likely = map(windows.likely, outputs[:2], inputs[:2])
-            return _replicating(inputs, outputs, _pair(axis.stride for axis in likely)), Cost()
+            likely = map(sizes.likely_window, outputs[:2], inputs[:2])
+            return _replicating(inputs, outputs, _pair(likely)), Cost()
         case AverageUnpool2D():
             return _replicating(inputs, outputs, layer.pool_size), Cost()
         case kl.ZeroPadding2D():

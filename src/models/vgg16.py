@@ -15,8 +15,8 @@ import numpy as np
 from keras import ops
 
 from src.errors import UserError
-from src.kernels.indexing import Tensor
 from src.models import weight_files
+from src.tensors import Tensor
 
 # Convolutions and feature maps of each stage, and of the two layers that were fully connected.
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from src.tensors import Tensor
+
 
 class SmoothedCrossEntropy(keras.losses.Loss):
     """Softmax cross entropy in nats with label smoothing (Szegedy et al. 2016, section 7).
@@ -23,7 +25,7 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         self.smoothing = smoothing
         self.weights = weights
 
-    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Labels `[batch]` against logits `[batch, classes]`."""
         labels = ops.cast(y_true, "int32")
         truth = ops.one_hot(labels, y_pred.shape[-1])
@@ -53,7 +55,7 @@ class PixelCrossEntropy(keras.losses.Loss):
         # Void is one more class, of weight 0.
         self.table = np.append([1.0] * classes if weights is None else weights, 0.0)
 
-    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Labels `[batch, height, width]` against logits `[batch, height, width, classes]`."""
         labels = ops.minimum(ops.cast(y_true, "int32"), self.classes)
         weights = ops.take(ops.convert_to_tensor(self.table, y_pred.dtype), labels)

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-Scores = Callable[[keras.KerasTensor], dict[str, keras.KerasTensor]]
+from src.tensors import Tensor
+
+Scores = Callable[[Tensor], dict[str, Tensor]]
 
 
 @keras.saving.register_keras_serializable("deconv")
@@ -34,8 +36,8 @@ class ConfusionMatrix(keras.metrics.Metric):
 
     def update_state(
         self,
-        y_true: keras.KerasTensor,
-        y_pred: keras.KerasTensor,
+        y_true: Tensor,
+        y_pred: Tensor,
         sample_weight: None = None,
     ) -> None:
         """Adds labels `[batch, ...]` against logits `[batch, ..., classes]`."""
@@ -48,17 +50,17 @@ class ConfusionMatrix(keras.metrics.Metric):
         counts = ops.reshape(counts, (self.classes + 1, self.classes))[: self.classes]
         self.counts.assign_add(ops.cast(counts, "int64"))
 
-    def result(self) -> dict[str, keras.KerasTensor]:
+    def result(self) -> dict[str, Tensor]:
         """Scores of everything counted since the last reset."""
         return self.scores(ops.convert_to_tensor(self.counts))
 
 
-def accuracy(counts: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+def accuracy(counts: Tensor) -> dict[str, Tensor]:
     """Share of the examples whose class is right; of no examples NaN."""
     return {"accuracy": _share(ops.trace(counts), ops.sum(counts))}
 
 
-def segmentation_scores(counts: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+def segmentation_scores(counts: Tensor) -> dict[str, Tensor]:
     """Scores of a segmentation (Long et al. 2015, section 5), in [0, 1].
 
     `mean_iou` is the mean over the classes that the truth or the prediction holds,
@@ -85,13 +87,13 @@ def class_iou(counts: np.ndarray) -> np.ndarray:
     return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
 
 
-def _share(part: keras.KerasTensor, whole: keras.KerasTensor) -> keras.KerasTensor:
+def _share(part: Tensor, whole: Tensor) -> Tensor:
     # Added up as integers, so that a sum is exact, and rounded once.
     share = ops.cast(part, "float32") / ops.cast(ops.maximum(whole, 1), "float32")
     return ops.where(whole > 0, share, float("nan"))
 
 
-def _mean_share(parts: keras.KerasTensor, wholes: keras.KerasTensor) -> keras.KerasTensor:
+def _mean_share(parts: Tensor, wholes: Tensor) -> Tensor:
     """The mean share over those that are a part of something."""
     shares = ops.cast(parts, "float32") / ops.cast(ops.maximum(wholes, 1), "float32")
     there = ops.sum(ops.cast(wholes > 0, "float32"))

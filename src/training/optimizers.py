@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from src import config
+from src.kernels.adam import Adam
+from src.tensors import Tensor
 
 
 @keras.saving.register_keras_serializable("deconv")
@@ -45,7 +46,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.warmup_steps = warmup_steps
 
-    def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
+    def __call__(self, step: Tensor) -> Tensor:
         """The rate of the update that follows after `step` updates."""
         now = ops.cast(step, "float32")
         factor = ops.ones_like(now)
@@ -63,34 +64,6 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, object]:
         """Returns what rebuilds the schedule."""
         return dict(self.settings)
-
-
-@keras.saving.register_keras_serializable("deconv")
-class Adam(keras.optimizers.Adam):
-    """Keras' Adam (Kingma and Ba 2015, algorithm 1 in the form of section 2) in one pass a weight.
-
-    Keras writes the update as a dozen operations, each of which reads and writes the whole weight;
-    TensorFlow has the same update as one.
-    """
-
-    def update_step(
-        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
-    ) -> None:
-        """Updates a weight and its two moments."""
-        index = self._get_variable_index(variable)
-        step = ops.cast(self.iterations + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=ops.power(self.beta_1, step),
-            beta2_power=ops.power(self.beta_2, step),
-            lr=ops.cast(learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=ops.cast(gradient, variable.dtype),
-        )
 
 
 def build(
