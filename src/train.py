@@ -56,7 +56,7 @@ def _with_sources(settings: config.Train) -> config.Train:
     """
     model = settings.model
     weights = getattr(model, "weights", None)
-    if weights not in (None, "imagenet") and not os.path.isfile(weights):
+    if weights not in (None, "imagenet", "random") and not os.path.isfile(weights):
         raise UserError(
             f"expected a weights file there, imagenet or null; received "
             f"model.weights={files.clipped(weights)}"

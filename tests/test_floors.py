@@ -48,6 +48,7 @@ src.training.model
 src.training.stored
 src.training.baselines  src.training.evaluation
 src.training.tasks  src.training.checkpoints
+src.training.feature_store
 src.training.features
 src.training.code_space  src.training.summaries
 src.training.output

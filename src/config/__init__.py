@@ -40,6 +40,7 @@ from src.config.models.autoencoder import Autoencoder
 from src.config.models.fcn import Fcn
 from src.config.models.lenet5 import LeNet5
 from src.config.models.lenet_mnist import LeNetMnist
+from src.config.models.transfer import Transfer
 from src.config.search import Search
 from src.config.section import Section, Shape, flat
 from src.config.training import Optimizer, Trainer
@@ -77,6 +78,7 @@ __all__ = [
     "TfdsMasks",
     "Train",
     "Trainer",
+    "Transfer",
     "dump",
     "flat",
     "load",

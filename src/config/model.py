@@ -35,6 +35,8 @@ class Model(Section):
             a part of each operation.
         code: name of the layer whose output is all that a picture is drawn from; None where there
             is no such layer.
+        features: name of the layer up to which no weight is trained, so that its output of every
+            picture is computed once; None where there is no such layer.
         name: registered name.
         init_from: folder of an earlier run, the layers of whose best checkpoint this run begins
             with, where name and shape are the same; null for none.
@@ -46,6 +48,7 @@ class Model(Section):
     separable: ClassVar[bool] = True
     small_maps: ClassVar[bool] = False
     code: ClassVar[str | None] = None
+    features: ClassVar[str | None] = None
 
     name: str
     init_from: Location | None = None

@@ -112,7 +112,8 @@ def reader_errors() -> Iterator[None]:
 
 
 def _scaled(images: tf.Tensor) -> tf.Tensor:
-    return tf.cast(images, tf.float32) / 255
+    """Bytes of pictures to [0, 1]; features of theirs are numbers already."""
+    return tf.cast(images, tf.float32) / 255 if images.dtype == tf.uint8 else images
 
 
 def _in_order(steps: tf.data.Dataset, batch: Callable[[tf.Tensor], object]) -> tf.data.Dataset:

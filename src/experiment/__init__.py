@@ -12,13 +12,14 @@ import tensorflow as tf
 
 from src import config, machine, results
 from src.data import pipeline
-from src.data.dataset import DataSet, Split
+from src.data.dataset import DataSet, Examples, Split
 from src.data.noise import Noise
 from src.data.splits import spread
 from src.errors import UserError
 from src.models.build import build
 from src.training import losses, output
 from src.training.checkpoints import Checkpoint, Checkpoints
+from src.training.feature_store import Featured, featured
 from src.training.model import TrainingModel
 from src.training.tasks import for_task
 
@@ -113,7 +114,13 @@ class Experiment:
         # What a picture measures is known only once it is read, unlike a digit.
         shape = settings.data.image_shape if settings.data.one_size else data.image_shape
         model = build(settings.model, shape, len(data.classes))
-        self.model = TrainingModel(model, settings.trainer.ema, settings.trainer.shards or 1)
+        self.model = TrainingModel(
+            model,
+            settings.trainer.ema,
+            settings.trainer.shards or 1,
+            settings.model.features,
+        )
+        self._featured: dict[str, Featured] = {}
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
         self.events = output.Events(folder)
 
@@ -129,8 +136,24 @@ class Experiment:
         output.log.info("class weights: %s", ", ".join(shown))
         return weights
 
+    def part(self, split: str) -> Examples:
+        """The examples of a split as the model takes them: pictures, or features of theirs.
+
+        Ask once the weights are those that the features are to be of.
+        """
+        layer = self.settings.model.features
+        if layer is None:
+            return self.data.splits[split]
+        if split not in self._featured:
+            network = self.model.network()
+            self._featured[split] = featured(network, layer, self.data.splits[split], split)
+        return self._featured[split]
+
     def examples(self, split: str) -> tuple[Split, tf.Tensor]:
         """The fixed examples that the pictures show, and the same as the model takes them."""
         part = self.data.splits[split]
         examples = part[spread(len(part), self.settings.trainer.pictures)].arrays()
+        if self.settings.model.features:
+            some = self.part(split)[spread(len(part), self.settings.trainer.pictures)]
+            return examples, some.reader()(tf.range(len(some)))[0]
         return examples, pipeline.inputs(examples, self.task.preprocess, self.noise)

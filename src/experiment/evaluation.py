@@ -73,7 +73,7 @@ def evaluate(
     saved.restore(run.model)
     if not run.model.compiled:
         run.model.compile(loss=run.task.loss, metrics=run.task.metrics)
-    part = run.data.splits[split]
+    part = run.part(split)
     batches = pipeline.evaluation_batches(part, run.task.preprocess, run.noise)
     examples, inputs = run.examples(split)
     with run.model.averaged(), pipeline.reader_errors():

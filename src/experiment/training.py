@@ -139,7 +139,7 @@ def _fit(
     watching: list[keras.callbacks.Callback],
 ) -> bool:
     """Trains stretch by stretch; returns whether the run came to its end."""
-    train, val = run.data.splits["train"], run.data.splits["val"]
+    train, val = run.part("train"), run.part("val")
     preprocess, noise, seed = run.task.preprocess, run.noise, run.settings.seed
     validation = pipeline.evaluation_batches(val, preprocess, noise)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import keras
 
@@ -23,5 +24,17 @@ def build(model: config.Model, input_shape: config.Shape, classes: int) -> keras
     """
     if not model.any_size and None in input_shape:
         raise UserError(f"expected images of one size for model={model.name}; received several")
-    page = importlib.import_module(f"src.models.{type(model).__module__.rpartition('.')[2]}")
-    return page.build(model, input_shape, classes)
+    return _page(model).build(model, input_shape, classes)
+
+
+def load_weights(network: keras.Model, model: config.Model) -> str:
+    """Gives a network the weights that `model.weights` names; returns what was loaded, in a line.
+
+    Raises:
+        UserError: they cannot be had, or are another network's.
+    """
+    return _page(model).load_weights(network, model)
+
+
+def _page(model: config.Model) -> Any:
+    return importlib.import_module(f"src.models.{type(model).__module__.rpartition('.')[2]}")

@@ -18,7 +18,7 @@ from keras import layers
 
 from src import config
 from src.layers import Bilinear, CropLike2D, MaxUnpool2D
-from src.models import backbones
+from src.models import backbones, vgg16
 from src.models.backbones import Stage
 
 
@@ -44,6 +44,15 @@ def build(model: config.Fcn, input_shape: config.Shape, classes: int) -> keras.M
         logits = _skipped(stages, image, model, classes)
     logits = layers.Activation("linear", dtype="float32", name="logits")(logits)
     return keras.Model(image, logits, name="fcn")
+
+
+def load_weights(network: keras.Model, model: config.Fcn) -> str:
+    """Gives VGG16's layers the published weights; returns what was loaded, in a line.
+
+    Raises:
+        UserError: they cannot be had, or are not VGG16's.
+    """
+    return vgg16.load_weights(network, model.weights or "imagenet")
 
 
 def _skipped(

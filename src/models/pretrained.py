@@ -17,8 +17,13 @@ from src.config.backbones import BACKBONES, BackboneName
 from src.models import weight_files
 from src.models.vgg16 import CaffeScaling
 
+# Name of the layer that is put on top of them.
+HEAD = "logits"
 
-def build(backbone: BackboneName, input_shape: config.Shape) -> keras.Model:
+
+def build(
+    backbone: BackboneName, input_shape: config.Shape, side: int | None = None
+) -> keras.Model:
     """Builds a network without its classifier, with random weights.
 
     Its layers have the names that `keras.applications` gives them in a process of their own,
@@ -28,14 +33,17 @@ def build(backbone: BackboneName, input_shape: config.Shape) -> keras.Model:
         backbone: its name.
         input_shape: height, width and channels, 1 or 3; None for a side of any length. Grey
             pictures count as three equal channels.
+        side: height and width that pictures are resized to; None to leave them.
 
     Returns:
         A functional model of `[batch, height, width, channels]` to its last maps.
     """
     image = keras.Input(input_shape, name="image")
-    facts = BACKBONES[backbone]
+    facts, resized = BACKBONES[backbone], image
+    if side and input_shape[:2] != (side, side):
+        resized = layers.Resizing(side, side, dtype="float32", name="resized")(image)
     make = getattr(keras.applications, facts.application)
-    network = make(include_top=False, weights=None, input_tensor=_scaled(image, facts.scaling))
+    network = make(include_top=False, weights=None, input_tensor=_scaled(resized, facts.scaling))
     model = keras.Model(image, network.output, name=backbone)
     _number_by_class(model)
     return model
@@ -45,7 +53,7 @@ def load_weights(model: keras.Model, backbone: BackboneName, weights: str) -> No
     """Gives a network that `build` has built the weights that others trained.
 
     Args:
-        model: whose weights they become.
+        model: whose weights they become; it may have a layer on top.
         backbone: its name.
         weights: a file that Keras wrote; `imagenet` to download Keras' own; `random` for none.
 
@@ -54,7 +62,7 @@ def load_weights(model: keras.Model, backbone: BackboneName, weights: str) -> No
     """
     if weights == "random":
         return
-    weighted = [layer for layer in model.layers if layer.weights]
+    weighted = [layer for layer in model.layers if layer.weights and layer.name != HEAD]
     if weights != "imagenet":
         weight_files.load(weighted, Path(weights))
         return

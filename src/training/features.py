@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from src.data import pipeline
 from src.data.dataset import Examples, Split
 from src.data.splits import spread
+from src.training.feature_store import Featured
 
 # Enough to see groups; TensorBoard's projector works in the browser, from files of text.
 _MOST = 2000
@@ -53,6 +54,9 @@ def features_of(
     Returns:
         None without a layer, or where it has more numbers an example than a viewer can take.
     """
+    if isinstance(split, Featured):
+        some = split[spread(len(split), min(_MOST, _NUMBERS // split.values.shape[1]))]
+        return Features(np.asarray(some.values), some.arrays().images, some.targets)
     if layer is None:
         return None
     numbers = math.prod(size or _LARGEST + 1 for size in layer.shape[1:])

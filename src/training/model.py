@@ -24,18 +24,32 @@ class TrainingModel(keras.Model):
         network: what is trained.
         decay: of the moving averages, in [0, 1), or None to keep none.
         shards: into how many parts a batch is divided, which pass through the layers side by side.
+        features: name of a layer whose output `[batch, features]` is taken as well, in the place of
+            pictures; None where pictures only are.
 
     Attributes:
         averages: moving averages of the trainable weights.
         shards: see above.
     """
 
-    def __init__(self, network: keras.Model, decay: float | None, shards: int = 1) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        decay: float | None,
+        shards: int = 1,
+        features: str | None = None,
+    ) -> None:
         super().__init__(network.inputs, network.outputs, name=network.name)
         forward = accelerate(network)
         # Functions, as Keras saves whatever layer or property it finds a second time.
         self._network = lambda: network
         self._forward = lambda *args, **options: forward(*args, **options)
+        self._head = lambda inputs, **options: None
+        if features:
+            head = keras.Model(network.get_layer(features).output, network.outputs[0])
+            self._head = lambda inputs, **options: head(inputs, **options)
+            # Keras would refuse what is no picture.
+            self.input_spec = None
         self.shards = shards
         self.averages = Averages(self.trainable_weights, decay)
         self._failure = FirstFailure()
@@ -53,6 +67,8 @@ class TrainingModel(keras.Model):
         """Passes a batch through the network, shard by shard."""
         if isinstance(inputs, keras.KerasTensor):
             return super().call(inputs, training=training, mask=mask)
+        if len(inputs.shape) < len(self.inputs[0].shape):
+            return self._head(inputs, training=training)
         return in_shards(self._forward, inputs, self.shards, training=training, mask=mask)
 
     def train_step(self, data: object) -> dict[str, Any]:

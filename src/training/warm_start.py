@@ -7,8 +7,7 @@ from pathlib import Path
 import keras
 
 from src import config, runs
-from src.models import vgg16
-from src.models.build import build
+from src.models.build import build, load_weights
 from src.training.checkpoints import Checkpoints
 from src.training.model import TrainingModel
 from src.training.output import log
@@ -24,8 +23,8 @@ def warm_start(model: TrainingModel, settings: config.Model) -> None:
     Raises:
         UserError: they cannot be had, or none of them is this model's.
     """
-    if weights := getattr(settings, "weights", None):
-        log.info(vgg16.load_weights(model, weights))
+    if getattr(settings, "weights", None):
+        log.info(load_weights(model, settings))
     if settings.init_from:
         folder = Path(settings.init_from)
         own = config.load(folder / runs.CONFIG)
