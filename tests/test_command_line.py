@@ -78,6 +78,9 @@ TRAIN = [
     ("model=fcn model.init_from=nowhere", "model.init_from: expected a run's folder.*/nowhere"),
     ("model=fcn data.max_digits=7", "max_digits of at most 6 .*; received data.max_digits=7"),
     ("model=fcn data.noise=2", "data.noise: .*1; received 2"),
+    ("model=lenet5 data.noise=0.3", "data.noise=0 .*; received data.noise=0.3 with model=lenet5"),
+    ("model=transfer data.dir=x data.scale=[1,2]", r"data.scale=null, .*; received .*=\[1"),
+    ("model=transfer data.dir=x data.colour=0.1", "data.colour=0, .*; received data.colour=0.1"),
     (
         "model=lenet5 model.c3=sparse data=photographs",
         "expected 10 classes for model=lenet5 .* or model.output=softmax; received 3 classes",

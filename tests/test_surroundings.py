@@ -32,7 +32,9 @@ def test_a_signal_ends_all_jobs_of_a_multirun(tmp_path):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_saves_before_it_ends_a_run(tmp_path, name):
     words = f"{MODELS['lenet5']} trainer.epochs=1000 run_dir=run"
-    process = start("src.train", words, tmp_path)
+    # Whoever runs the tests under nohup ignores SIGHUP, which a process inherits.
+    heard = {"preexec_fn": lambda: signal.signal(getattr(signal, name), signal.SIG_DFL)}
+    process = start("src.train", words, tmp_path, **heard)
     wait_for(tmp_path / "run" / "metrics.jsonl", process)
     process.send_signal(getattr(signal, name))
     out, err = process.communicate(timeout=60)

@@ -104,6 +104,16 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
+    def _features_are_of_pictures_as_they_are(self) -> Train:
+        for key, none in (("scale", None), ("colour", 0)) if self.model.features else ():
+            if (value := getattr(self.data, key, none)) not in (none, [1, 1]):
+                raise ValueError(
+                    f"expected data.{key}={'null' if none is None else none}, as the features of "
+                    f"model={self.model.name} are computed once; received data.{key}={value}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _shards_fit_the_batch(self) -> Train:
         shards, batch_size = self.trainer.shards, self.trainer.batch_size
         if shards is None or shards == 1:
