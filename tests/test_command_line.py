@@ -12,7 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # words, what the line must name
 TRAIN = [
-    ("model=resnet", "model: expected one of autoencoder, fcn, lenet5, lenet_mnist, transfer; received 'res"),
+    (
+        "model=resnet",
+        "model: expected one of autoencoder, fcn, lenet5, lenet_mnist, transfer; received 'res",
+    ),
     ("data=imagenet", "data: expected one of .*mnist.*; received 'imagenet'"),
     ("optimizer=lion", "optimizer: expected one of adam, sgd; received 'lion'"),
     ("model", "expected words of the form key=value; received 'model'"),
