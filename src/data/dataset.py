@@ -78,6 +78,41 @@ class AsTheyAre:
 
 
 @dataclass(frozen=True)
+class Around(AsTheyAre):
+    """Other examples of one size, of which something is read or made in another way.
+
+    Attributes:
+        examples: those.
+    """
+
+    examples: Examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @property
+    def image_shape(self) -> Any:
+        """Height, width and channels of every image."""
+        return self.examples.image_shape
+
+    def arrays(self) -> Split:
+        """The examples in memory."""
+        return self.examples.arrays()
+
+    def parts(self) -> Iterator[Split]:
+        """The examples in their order, some at a time in memory."""
+        return self.examples.parts()
+
+    def reader(self) -> Reader:
+        """Returns what reads the examples of given indices inside a TensorFlow graph."""
+        return self.examples.reader()
+
+    def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the targets hold of each class."""
+        return self.examples.class_counts(classes)
+
+
+@dataclass(frozen=True)
 class Split(AsTheyAre):
     """Examples in a fixed order, held in memory.
 

@@ -6,7 +6,7 @@ takes no more memory than the small pictures that are made of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from src.config import LabelledPictures
 from src.config.data import Fit
 from src.data import images, pictures
 from src.data.augment import BLACK, between, cut, resize_image, uniform
-from src.data.dataset import DataError, Examples, Reader, Split, TrainingReader
+from src.data.dataset import Around, DataError, TrainingReader
 from src.data.decode import Source
 from src.data.python_calls import counted
 from src.data.store import Decode, Example, digests, scan_all
@@ -98,48 +98,17 @@ class Variation:
 
 
 @dataclass(frozen=True)
-class Varied:
+class Varied(Around):
     """Examples of one size wherever they are held, which training varies; implements `Examples`.
 
     Attributes:
-        examples: the examples.
         vary: what training makes of them; its size is theirs, and its factor 1.
     """
 
-    examples: Examples
     vary: Variation
-
-    def __len__(self) -> int:
-        return len(self.examples)
 
     def __getitem__(self, examples: slice | np.ndarray) -> Varied:
         return Varied(self.examples[examples], self.vary)
-
-    @property
-    def image_shape(self) -> tuple[int | None, int | None, int]:
-        """Height, width and channels of every image."""
-        return self.examples.image_shape
-
-    @property
-    def training_shape(self) -> tuple[int, int, int]:
-        """Likewise."""
-        return self.examples.training_shape
-
-    def arrays(self) -> Split:
-        """The examples in memory."""
-        return self.examples.arrays()
-
-    def parts(self) -> Iterator[Split]:
-        """The same, some at a time."""
-        return self.examples.parts()
-
-    def reader(self) -> Reader:
-        """Returns what reads the examples of given indices inside a TensorFlow graph."""
-        return self.examples.reader()
-
-    def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """As `Split.class_counts`."""
-        return self.examples.class_counts(classes)
 
     def training_reader(self, seed: int) -> TrainingReader:
         """Returns what reads and varies examples inside a TensorFlow graph."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from src import files, runs
-from src.data.dataset import AsTheyAre, Examples, Reader, Split
+from src.data.dataset import Around, Examples, Reader
 
 FOLDER = runs.OUTPUTS / "features"
 _BATCH = 16
@@ -30,51 +30,24 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
-class Featured(AsTheyAre):
-    """Examples that are read as features, and shown as pictures.
+class Featured(Around):
+    """Pictures that are read as features.
 
     Attributes:
-        pictures: the examples.
         values: float32 `[examples, features]`.
         targets: their labels.
     """
 
-    pictures: Examples
     values: NDArray[np.float32]
     targets: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.values)
-
     def __getitem__(self, examples: slice | np.ndarray) -> Featured:
-        return replace(
-            self,
-            pictures=self.pictures[examples],
-            values=self.values[examples],
-            targets=self.targets[examples],
-        )
-
-    @property
-    def image_shape(self) -> Any:
-        """Height, width and channels of the pictures."""
-        return self.pictures.image_shape
-
-    def arrays(self) -> Split:
-        """The pictures in memory."""
-        return self.pictures.arrays()
-
-    def parts(self) -> Iterator[Split]:
-        """The pictures in their order, some at a time in memory."""
-        return self.pictures.parts()
+        return Featured(self.examples[examples], self.values[examples], self.targets[examples])
 
     def reader(self) -> Reader:
         """Returns what gathers features of given indices inside a TensorFlow graph."""
         values, targets = tf.constant(np.asarray(self.values)), tf.constant(self.targets)
         return lambda indices: (tf.gather(values, indices), tf.gather(targets, indices))
-
-    def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """How often each class is seen, as of the pictures."""
-        return self.pictures.class_counts(classes)
 
 
 def featured(network: keras.Model, layer: str, examples: Examples, what: str) -> Featured:
