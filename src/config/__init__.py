@@ -26,7 +26,7 @@ from src.config.commands import (
     Resume,
     Train,
 )
-from src.config.data import Data, LabelledPictures, PictureData
+from src.config.data import Data, LabelledPictures, MaskData, PictureData
 from src.config.datasets.image_folder import ImageFolder
 from src.config.datasets.mask_folder import MaskFolder
 from src.config.datasets.mnist import TfdsData
@@ -59,6 +59,7 @@ __all__ = [
     "LabelledPictures",
     "LeNet5",
     "LeNetMnist",
+    "MaskData",
     "MaskFolder",
     "Method",
     "Model",

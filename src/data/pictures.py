@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from src.config import PictureData
+from src.config import MaskData, PictureData
 from src.data.augment import Augmentation
 from src.data.dataset import (
     DataError,
+    DataSet,
     Reader,
     Split,
     TrainingReader,
@@ -178,6 +179,40 @@ def load(
         for split, store in stores.items()
     }
     return splits, digests(stores)
+
+
+def described(
+    data: MaskData,
+    labels: Labels,
+    sources: Mapping[str, Sequence[MaskSource]],
+    source: str,
+    location: Mapping[str, Any],
+) -> DataSet:
+    """The data set of pictures whose classes the configuration describes.
+
+    Args:
+        data: what it asks for.
+        labels: what the numbers in the masks mean.
+        sources: of `train`, `val` and `test`, at least one each.
+        source: where they come from, for people.
+        location: the options with which they are found again.
+
+    Raises:
+        DataError: the first picture that is damaged or does not fit, by name.
+    """
+    splits, digests = load(data, labels, sources)
+    colours = data.colours and tuple((red, green, blue) for red, green, blue in data.colours)
+    return DataSet(
+        data.name,
+        source,
+        digests,
+        tuple(data.names or map(str, range(data.classes))),
+        "masks",
+        splits,
+        void=data.void,
+        colours=colours or None,
+        location=location,
+    )
 
 
 def _augmentation(data: PictureData, void: int | None, store: Store) -> Augmentation:

@@ -61,19 +61,9 @@ def load(data: MaskFolder) -> DataSet:
         raise DataError("expected data.dir=, a folder of images and masks; received none")
     folder = locate.absolute(data.dir, "data.dir")
     pairs = find(folder, data.images, data.masks)
-    splits, digests = pictures.load(data, Labels(data.classes, data.void), pairs)
-    colours = data.colours and tuple((red, green, blue) for red, green, blue in data.colours)
-    return DataSet(
-        data.name,
-        f"mask_folder:{shown(folder)}",
-        digests,
-        tuple(data.names or map(str, range(data.classes))),
-        "masks",
-        splits,
-        void=data.void,
-        colours=colours or None,
-        location={"dir": str(folder)},
-    )
+    labels = Labels(data.classes, data.void)
+    source, location = f"mask_folder:{shown(folder)}", {"dir": str(folder)}
+    return pictures.described(data, labels, pairs, source, location)
 
 
 def find(folder: Path, images: str, masks: str) -> dict[str, list[ImageAndMask]]:

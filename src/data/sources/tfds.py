@@ -38,8 +38,10 @@ def load(data: Tfds | TfdsMasks) -> DataSet:
     found = _splits(folder, described, data)
     location: dict[str, Any] = dict(locate.tfds_location(folder, builder))
     location["builder"] = f"{builder}:{folder.name}"
+    source = f"tfds:{shown(folder)}"
     if isinstance(data, TfdsMasks):
-        return _masked(data, folder, found, location)
+        labels = Labels(data.classes, data.void, data.first)
+        return pictures.described(data, labels, found, source, location)
     names, shape = _names(folder, described, data), _shape(folder, described, data)
     location |= dict(zip(("height", "width", "channels"), shape, strict=True))
     location["names"] = list(names)
@@ -50,29 +52,7 @@ def load(data: Tfds | TfdsMasks) -> DataSet:
         digests = digests_of(splits)
     else:
         splits, digests = labelled.load(data, shape, len(names), found)
-    source = f"tfds:{shown(folder)}"
     return DataSet(data.name, source, digests, names, "labels", splits, location=location)
-
-
-def _masked(
-    data: TfdsMasks,
-    folder: Path,
-    found: Mapping[str, Sequence[Record]],
-    location: Mapping[str, Any],
-) -> DataSet:
-    splits, digests = pictures.load(data, Labels(data.classes, data.void, data.first), found)
-    colours = data.colours and tuple((red, green, blue) for red, green, blue in data.colours)
-    return DataSet(
-        data.name,
-        f"tfds:{shown(folder)}",
-        digests,
-        tuple(data.names or map(str, range(data.classes))),
-        "masks",
-        splits,
-        void=data.void,
-        colours=colours or None,
-        location=location,
-    )
 
 
 def _alike(first: Record, described: Description, shape: tuple[int, int, int]) -> bool:
