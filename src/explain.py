@@ -50,7 +50,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     else:
         found = _found(settings)
         size = None if trained.model.any_size else (height or 0, width or 0)
-        fit: images.Fit = getattr(trained.data, "fit", "resize")
+        fit = trained.data.input_fit
         read = functools.partial(_picture, settings.max_megapixels, channels or 1, size, fit)
         shape = read(found[0]).shape if len(found) == 1 or size else (None, None, shape[2])
     # TensorFlow takes seconds to import: not before the words above are known to be right.

@@ -73,7 +73,7 @@ class Predictor:
         self, trained: config.Train, folder: Path, checkpoint: str, max_megapixels: int
     ) -> None:
         self.network, self.max_megapixels = trained.model, max_megapixels
-        self.fit: images.Fit = getattr(trained.data, "fit", "resize")
+        self.fit = trained.data.input_fit
         self.facts = Facts.of(folder)
         bfloat16 = trained.trainer.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")

@@ -54,6 +54,11 @@ class Data(Section):
         raise NotImplementedError
 
     @property
+    def input_fit(self) -> Fit:
+        """How a picture that is none of the data's comes to the size of theirs."""
+        return getattr(self, "fit", "resize")
+
+    @property
     def input_noise(self) -> float:
         """Standard deviation of the noise on what an autoencoder takes, of pixels in [0, 1]."""
         return 0.0
