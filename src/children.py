@@ -9,11 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from src import runs, signals
 from src.errors import UserError
 from src.words import CONFIGS
 
+# A `key=value` word of a run, as records of several runs hold it.
+Setting = Annotated[str, Field(pattern=r"^[a-z0-9_.]+=")]
 # Names the descriptors, as `reading,writing`, by which a run is asked about after each epoch.
 PIPES = "DECONV_PRUNER"
 # A process whose parent was killed saves after its step; nothing is lost if it takes longer.

@@ -22,7 +22,6 @@ from src.config.section import Section
 from src.errors import UserError
 
 MISTAKE = 2
-STOPPED = 75  # EX_TEMPFAIL of sysexits.h: try again later.
 _LONGEST_LINE = 600
 
 Main = Callable[[dict[str, Any], list[str]], int]

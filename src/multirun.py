@@ -21,8 +21,12 @@ from src import children, files, results, runs, signals
 from src.errors import UserError
 
 RECORD = "multirun.json"
-_STOPPED = (75, signals.ENDED_AT_ONCE)
-_ENDINGS = {0: "done", 2: "a mistake", 75: "stopped", signals.ENDED_AT_ONCE: "ended at once"}
+_ENDINGS = {
+    0: "done",
+    2: "a mistake",
+    signals.STOPPED: "stopped",
+    signals.ENDED_AT_ONCE: "ended at once",
+}
 _MOST_NAME = 180  # In bytes: a folder's name may have 255.
 _MOST_JOBS = 10_000
 
@@ -40,7 +44,7 @@ class _Planned(BaseModel):
 
     name: str
     folder: Annotated[str, Field(pattern=r"^[^/\x00]+$", max_length=255)]
-    settings: list[Annotated[str, Field(pattern=r"^[a-z0-9_.]+=")]]
+    settings: list[children.Setting]
 
 
 class _Record(BaseModel):
@@ -149,11 +153,11 @@ def _run_all(config_name: str, jobs: list[_Job]) -> int:
         print(said, flush=True)
         job.status = children.run(config_name, children.words(job.settings, job.folder))
         status = job.status or status
-        if job.status in _STOPPED:
+        if job.status in signals.STOPS:
             break
     if config_name == "train" and any(job.ending != "a mistake" for job in jobs):
         _print_tables(jobs)
-    failed = [job for job in jobs if job.status not in (None, 0, *_STOPPED)]
+    failed = [job for job in jobs if job.status not in (None, 0, *signals.STOPS)]
     if failed:
         named = ", ".join(f"{files.clipped(job.name) or 'it'} ({job.ending})" for job in failed)
         print(f"{len(failed)} of {len(jobs)} jobs failed: {named}")
@@ -233,7 +237,7 @@ def _over_seeds(folders: Sequence[Path]) -> Iterator[str]:
 
 
 def _tell_what_next(jobs: Sequence[_Job], parents: Sequence[Path]) -> None:
-    if any(job.status is None or job.status in _STOPPED for job in jobs):
+    if any(job.status is None or job.status in signals.STOPS for job in jobs):
         for parent in parents:
             print(f"stopped; python -m src.train resume={parent} goes on with the jobs")
 

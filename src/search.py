@@ -14,9 +14,9 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from src import children, cli, config, files, results, runs, signals, words
 from src.config.keys import keys
@@ -45,7 +45,7 @@ class _Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    settings: list[Annotated[str, Field(pattern=r"^[a-z0-9_.]+=")]]
+    settings: list[children.Setting]
     search: SearchOptions
     task: TaskName
     elsewhere: bool
@@ -67,10 +67,12 @@ def main(values: dict[str, Any], said: list[str]) -> int:
         folder = Path(asked.resume)
         record = _read(folder, asked.search, said)
     try:
-        return _work(folder, record)
+        ended = _work(folder, record)
     except signals.Asked:
+        ended = signals.STOPPED
+    if ended in signals.STOPS:
         print(f"stopped; python -m src.search resume={folder} goes on")
-        return cli.STOPPED
+    return ended
 
 
 def _begin(values: dict[str, Any], options: SearchOptions, said: list[str]) -> tuple[Path, _Record]:
@@ -176,8 +178,7 @@ def _work(folder: Path, record: _Record) -> int:
             said = study.words(settings)
             print(f"trial {trial.number + 1}/{record.search.trials}: {' '.join(said)}", flush=True)
             ended = _run(folder, trial, [*record.settings, *said], metric)
-            if ended in (cli.STOPPED, signals.ENDED_AT_ONCE):
-                print(f"stopped; python -m src.search resume={folder} goes on")
+            if ended in signals.STOPS:
                 return ended
     return _report(folder, own, metric)
 
@@ -200,7 +201,7 @@ def _run(folder: Path, trial: optuna.Trial, said: list[str], metric: str) -> int
             cli.refuse(str(error))
             break
         status, pruned = _train(trial, settings)
-        if status in (cli.STOPPED, signals.ENDED_AT_ONCE):
+        if status in signals.STOPS:
             return status
         # One that was killed goes on; whatever else ended it would end it again.
         if status < 128:

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: try again later.
 ENDED_AT_ONCE = 130
+STOPS = (STOPPED, ENDED_AT_ONCE)
 # Names the descriptor of a pipe that the parent holds open: it ends when the parent does.
 PARENT = "DECONV_PARENT"
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")

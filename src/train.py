@@ -150,7 +150,7 @@ def _train(
             run = experiment.Experiment(settings, folder, data)
             if not training.train(run, checkpoint, evolution.callbacks):
                 log.info("stopped and saved; python -m src.train resume=%s goes on", folder)
-                return cli.STOPPED
+                return signals.STOPPED
             if results.read(folder).status == "pruned":
                 log.info("pruned; python -m src.train resume=%s goes on with it", folder)
                 return 0
@@ -162,7 +162,7 @@ def _train(
     except signals.Asked:
         # Before the first step or after the last: nothing is lost, and `resume=` goes on.
         log.info("stopped; python -m src.train resume=%s goes on", folder)
-        return cli.STOPPED
+        return signals.STOPPED
     return 0
 
 
