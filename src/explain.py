@@ -12,7 +12,6 @@ from elsewhere, in outputs/<model>.
 from __future__ import annotations
 
 import functools
-import os
 import re
 import sys
 from pathlib import Path
@@ -23,11 +22,10 @@ if not __package__:  # python src/explain.py
 
 import numpy as np
 
-from src import cli, config, files, machine, quiet, results, runs
+from src import cli, config, machine, quiet, results, runs
 from src.config.backbones import BACKBONES
 from src.data import images, sources
 from src.data.reading import shown
-from src.errors import UserError
 
 if TYPE_CHECKING:
     from src.explanation import Explainer
@@ -76,11 +74,7 @@ def _from_elsewhere(settings: config.Explain) -> int:
     assert network.weights
     folder = runs.OUTPUTS / network.name
     runs.check_regular(folder)
-    if network.weights not in ("imagenet", "random") and not os.path.isfile(network.weights):
-        raise UserError(
-            "expected a weights file there, imagenet or random; received "
-            f"model.weights={files.clipped(network.weights)}"
-        )
+    runs.check_weights(network.weights, network.named_weights)
     found = _found(settings)
     side = network.size or BACKBONES[network.name].size
     read = functools.partial(_picture, settings.max_megapixels, 3, side, "resize")

@@ -7,7 +7,7 @@ import fcntl
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +48,19 @@ def create(model: str, run_dir: str | None) -> Path:
         raise UserError(
             f"expected a folder that can be written to; received {where} ({error.strerror})"
         ) from error
+
+
+def check_weights(weights: str, named: Sequence[str]) -> None:
+    """Refuses `model.weights` that are neither a file nor one of the names.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if weights not in named and not os.path.isfile(weights):
+        raise UserError(
+            f"expected a weights file there, {' or '.join(named)}; received "
+            f"model.weights={files.clipped(weights)}"
+        )
 
 
 def check_free(run_dir: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,11 +55,8 @@ def _with_sources(settings: config.Train) -> config.Train:
     """
     model = settings.model
     weights = getattr(model, "weights", None)
-    if weights not in (None, "imagenet", "random") and not os.path.isfile(weights):
-        raise UserError(
-            f"expected a weights file there, imagenet or null; received "
-            f"model.weights={files.clipped(weights)}"
-        )
+    if weights is not None:
+        runs.check_weights(weights, model.named_weights)
     if model.init_from is None:
         return settings
     try:

@@ -78,6 +78,8 @@ TRAIN = [
         "model.weights=null with model.init_from, .*; received model.weights=imagenet",
     ),
     ("model=fcn model.backbone=vgg16 model.weights=gone.h5", "weights file .*gone.h5"),
+    ("model=fcn model.backbone=vgg16 model.weights=random", "imagenet or null; .*weights=random"),
+    ("model=transfer data.dir=x model.weights=gone.h5", "imagenet or random; .*gone.h5"),
     ("model=fcn model.init_from=nowhere", "model.init_from: expected a run's folder.*/nowhere"),
     ("model=fcn data.max_digits=7", "max_digits of at most 6 .*; received data.max_digits=7"),
     ("model=fcn data.noise=2", "data.noise: .*1; received 2"),

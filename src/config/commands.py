@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -255,12 +255,15 @@ class Network(Section):
     """A network from elsewhere.
 
     Attributes:
+        named_weights: what `weights` may be instead of a file.
         name: a network of `keras.applications`; null for that of a run.
         weights: a file of its weights that Keras wrote (`.h5`, `.weights.h5`, `.keras`), `imagenet`
             for Keras' own, to be downloaded, or `random`.
         size: pixels of the shorter side that pictures are scaled to; null for the side of those
             that it was trained on.
     """
+
+    named_weights: ClassVar[tuple[str, ...]] = ("imagenet", "random")
 
     name: BackboneName | None = None
     weights: Location | None = None

@@ -37,6 +37,7 @@ class Model(Section):
             is no such layer.
         features: name of the layer up to which no weight is trained, so that its output of every
             picture is computed once; None where there is no such layer.
+        named_weights: what `weights`, where there is such an option, may be instead of a file.
         name: registered name.
         init_from: folder of an earlier run, the layers of whose best checkpoint this run begins
             with, where name and shape are the same; null for none.
@@ -49,6 +50,7 @@ class Model(Section):
     small_maps: ClassVar[bool] = False
     code: ClassVar[str | None] = None
     features: ClassVar[str | None] = None
+    named_weights: ClassVar[tuple[str, ...]] = ("imagenet", "null")
 
     name: str
     init_from: Location | None = None

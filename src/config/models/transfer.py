@@ -27,6 +27,7 @@ class Transfer(Model):
 
     task: ClassVar[TaskName] = "classification"
     features: ClassVar[str | None] = "features"
+    named_weights: ClassVar[tuple[str, ...]] = ("imagenet", "random")
 
     name: Literal["transfer"]
     backbone: BackboneName = "inception_v3"
