@@ -121,6 +121,26 @@ def downloaded(make: Callable[[], keras.Model]) -> keras.Model:
         ) from error
 
 
+def check_held(array: Any, size: int, kinds: str) -> None:
+    """Refuses what is no array of numbers, written whole and in the file itself.
+
+    Args:
+        array: what a file of HDF5 has under a name.
+        size: bytes of the file.
+        kinds: NumPy's letters for the types of numbers.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    name = array.name.lstrip("/")
+    numbers = isinstance(array, h5py.Dataset) and array.dtype.kind in kinds
+    if not numbers or array.external or array.is_virtual:
+        raise ValueError(f"{name}, which is no array of numbers in the file itself")
+    held = array.id.get_storage_size()
+    if array.chunks is not None or held != array.nbytes or held > size:
+        raise ValueError(f"{name} of {array.shape}, which the file does not hold")
+
+
 def kind_of(layer: keras.layers.Layer) -> str:
     """The class of a layer as Keras counts it in a file: `conv2d`, `batch_normalization`."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
@@ -161,7 +181,7 @@ def _layers(root: h5py.File) -> list[Stored]:
         found = list(_nested(root, "", [_MOST_NAMES], 0))
     for each in found:
         for array in each.arrays:
-            _check(array, size)
+            check_held(array, size, "iuf")
     return [each for each in found if each.arrays]
 
 
@@ -191,13 +211,3 @@ def _inside(group: h5py.Group, name: str | bytes) -> Any:
             raise ValueError(f"{name!r}, which is a link or is not there")
         group = group[part] if part else group
     return group
-
-
-def _check(array: Any, size: int) -> None:
-    """Refuses what is no array of numbers, written whole and in the file itself."""
-    if not isinstance(array, h5py.Dataset) or array.dtype.kind not in "iuf":
-        raise ValueError(f"{array.name}, which is no array of numbers")
-    held = array.id.get_storage_size()
-    outside = array.external or array.is_virtual or array.chunks is not None
-    if outside or held != array.nbytes or held > size:
-        raise ValueError(f"{array.name} of {array.shape}, which the file does not hold")

@@ -16,6 +16,8 @@ import h5py
 import keras
 import numpy as np
 
+from src.models import weight_files
+
 Shape = tuple[int, ...]
 
 # Adam keeps two numbers a weight, and no optimizer here more; a few counters beside them.
@@ -37,18 +39,14 @@ def check_weights(path: Path, model: keras.Model) -> None:
     size = path.stat().st_size
     with h5py.File(path, "r") as file:
         for name, array in _arrays(file, most):
-            held = array.id.get_storage_size()
-            if array.dtype.kind not in "iufb" or array.external or array.is_virtual:
-                raise ValueError(f"{name}, which is no array of numbers in the file itself")
-            if array.chunks is not None or held != array.nbytes or held > size:
-                raise ValueError(f"{name} of {array.shape}, which the file does not hold")
+            weight_files.check_held(array, size, "iufb")
             (slots if name.startswith("optimizer/") else found)[array.shape] += 1
     if found != own:
-        ours, theirs = _shapes(own - found), _shapes(found - own)
+        ours, theirs = (weight_files.shapes(list(each)) for each in (own - found, found - own))
         raise ValueError(f"weights of {theirs} in the place of {ours}")
     strange = [shape for shape in slots if shape not in own and shape != ()]
     if strange or sum(slots.values()) > _SLOTS * sum(own.values()) + _COUNTERS:
-        raise ValueError(f"an optimizer's numbers of {_shapes(slots)}")
+        raise ValueError(f"an optimizer's numbers of {weight_files.shapes(list(slots))}")
 
 
 def _arrays(file: h5py.File, most: int) -> Iterator[tuple[str, h5py.Dataset]]:
@@ -120,7 +118,3 @@ def _expect(stream: IO[bytes], name: str, shape: Shape) -> None:
     found, _, dtype = np.lib.format.read_array_header_1_0(stream)
     if found != shape or dtype.kind not in "iufb" or dtype.hasobject:
         raise ValueError(f"{name} of {found} {dtype} in the place of {shape}")
-
-
-def _shapes(counts: Counter[Shape]) -> str:
-    return ", ".join("x".join(map(str, shape)) or "one" for shape in list(counts)[:5]) or "none"
