@@ -213,6 +213,15 @@ def run(module, words, folder):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
+def refused(words, line, folder):
+    """A training that is answered in one line, before anything is written."""
+    ended = run("src.train", words.split(), folder)
+    assert ended.returncode == 2, ended.stderr
+    assert re.fullmatch(r"error: [^\n]+\n", ended.stderr), ended.stderr
+    assert re.search(line, ended.stderr), ended.stderr
+    assert not (folder / "outputs").exists()
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "src").mkdir()

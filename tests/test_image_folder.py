@@ -10,12 +10,13 @@ from PIL import Image
 from src.config import ImageFolder, parse
 from src.data import sources
 from src.data.dataset import DataError
-from src.data.pipeline import evaluation_batches, training_batches
+from src.data.pipeline import evaluation_batches
 from src.data.sources import image_folder
 from tests import test_command_line
-from tests.commands import read, run, start
+from tests.batches import both, trained
+from tests.commands import read, run
 from tests.picture_folders import CLASSES, picture, write
-from tests.test_resume import assert_equal, stop_after
+from tests.test_resume import kill_and_resume
 
 
 def settings(folder, **changes):
@@ -34,15 +35,6 @@ def keys(folder, **changes):
 
 def splits(folder, **changes):
     return {key: split for split, some in keys(folder, **changes).items() for key in some}
-
-
-def both(images, targets):
-    return images, targets
-
-
-def trained(examples, first=0, last=6, seed=5):
-    batches = training_batches(examples, both, 4, seed, first, last)
-    return [(images.numpy(), labels.numpy()) for images, labels in batches]
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +153,10 @@ def test_a_resumed_run_sees_what_it_would_have_seen_held_or_streamed(tmp_path, f
     kept = [sum(one is not None for one in d.splits["train"].store.kept) for d in (held, streamed)]
     assert kept[0] == len(held.splits["train"]) > kept[1]
     assert held.digest == streamed.digest
-    whole, rest = trained(held.splits["train"]), trained(streamed.splits["train"], 2)
+    whole, rest = (
+        trained(held.splits["train"], batch_size=4),
+        trained(streamed.splits["train"], 2, batch_size=4),
+    )
     for (images, labels), (others, other_labels) in zip(whole[2:], rest, strict=True):
         np.testing.assert_array_equal(images, others)
         np.testing.assert_array_equal(labels, other_labels)
@@ -244,11 +239,7 @@ def test_a_mistake_is_answered_in_one_line(folder, tmp_path, change, words, line
     shutil.copytree(folder, tmp_path / "data")
     change(tmp_path / "data")
     usual = "model=lenet_mnist data=image_folder data.dir=data data.val=0.2 data.test=0.2"
-    ended = test_command_line.run("src.train", f"{usual} {words}".split(), tmp_path)
-    assert ended.returncode == 2, ended.stderr
-    assert re.fullmatch(r"error: [^\n]+\n", ended.stderr), ended.stderr
-    assert re.search(line, ended.stderr), ended.stderr
-    assert not (tmp_path / "outputs").exists()
+    test_command_line.refused(f"{usual} {words}", line, tmp_path)
 
 
 def test_a_run_killed_and_resumed_is_the_one_left_alone_and_predicts_names(folder, tmp_path):
@@ -256,11 +247,7 @@ def test_a_run_killed_and_resumed_is_the_one_left_alone_and_predicts_names(folde
     words += " data.test=0.2 data.height=24 data.width=24 data.colour=0.2 data.scale=[0.9,1.2]"
     words += " trainer.class_weights=balanced trainer.batch_size=5 trainer.steps=40"
     words += " trainer.checkpoint_every=5"
-    run("src.train", f"{words} run_dir=whole", tmp_path)
-    process = start("src.train", f"{words} run_dir=stopped", tmp_path)
-    stop_after(process, tmp_path / "stopped", 0, 9)
-    run("src.train", "resume=stopped", tmp_path)
-    assert_equal(tmp_path / "whole", tmp_path / "stopped")
+    kill_and_resume(words, tmp_path)
     found = read(tmp_path / "whole" / "results.json")
     assert found["data"]["classes"] == list(CLASSES)
     counts = load(folder).splits["train"].class_counts(3)[0]

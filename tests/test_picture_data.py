@@ -14,7 +14,8 @@ from src.data.dataset import DataError, Split, counts_of
 from src.data.decode import Labels, decode
 from src.data.images import decode as decode_image
 from src.data.images import read as read_image
-from src.data.pipeline import evaluation_batches, reader_errors, training_batches
+from src.data.pipeline import evaluation_batches, reader_errors
+from tests.batches import both, trained
 from tests.mask_folders import SPLITS, example, label, write
 
 SIZES = (20, 30), (24, 18), (16, 40)
@@ -27,15 +28,6 @@ def settings(folder, **changes):
 
 def load(folder, **changes):
     return sources.load(settings(folder, **changes))
-
-
-def both(images, targets):
-    return images, targets
-
-
-def trained(examples, first=0, last=6, seed=5):
-    batches = training_batches(examples, both, 2, seed, first, last)
-    return [(images.numpy(), masks.numpy()) for images, masks in batches]
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,13 @@ import pytest
 from src.data.dataset import Split, allocate
 from src.data.pipeline import evaluation_batches, training_batches
 from src.data.splits import spread
+from tests.batches import both
 
 
 def numbered(examples: int) -> Split:
     images = np.zeros((examples, 2, 3, 1), np.uint8)
     images[:, 0, 0, 0] = np.arange(examples) % 256
     return Split(images, np.arange(examples, dtype=np.int32))
-
-
-def both(images, targets):
-    return images, targets
 
 
 def order(split, *, batch=10, seed=0, first=0, last=20):

@@ -62,6 +62,15 @@ def stop_after(process, folder, seconds, sign):
     return process.returncode
 
 
+def kill_and_resume(words, folder):
+    """Trains `whole` and `stopped`, which is killed and goes on, and compares them to the bit."""
+    run("src.train", f"{words} run_dir=whole", folder)
+    process = start("src.train", f"{words} run_dir=stopped", folder)
+    stop_after(process, folder / "stopped", 0, signal.SIGKILL)
+    run("src.train", "resume=stopped", folder)
+    assert_equal(folder / "whole", folder / "stopped")
+
+
 @pytest.mark.parametrize(
     ("model", "precision"),
     [

@@ -7,15 +7,12 @@ from src.data import prepared
 from src.data.dataset import Split
 from src.data.pipeline import evaluation_batches, training_batches
 from src.training import baselines
+from tests.batches import both
 from tests.commands import PREPARED, read, run, start
 from tests.test_prepared import folder, pictures, sample  # noqa: F401
 from tests.test_resume import assert_equal, stop_after
 
 WORDS = "model=autoencoder trainer.steps=60 trainer.batch_size=50 trainer.checkpoint_every=20"
-
-
-def both(images, targets):
-    return images, targets
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from src.data import download, sources
 from src.data.dataset import DataError
 from src.data.labelled import Varied
 from src.data.pipeline import evaluation_batches, training_batches
-from tests.commands import read, run, start
-from tests.test_resume import assert_equal, stop_after
+from tests.batches import both
+from tests.commands import read, run
+from tests.test_resume import kill_and_resume
 from tests.tiny_builders import (
     TinyColour,
     TinyGrey,
@@ -40,10 +41,6 @@ def root(tmp_path_factory):
 def load(root, builder, **changes):
     words = {"name": "tfds", "builder": builder, "dir": str(root), "flip": False, **changes}
     return sources.load(parse(Tfds, words))
-
-
-def both(images, targets):
-    return images, targets
 
 
 def official(builder, root, split):
@@ -231,11 +228,7 @@ def test_what_is_not_prepared_is_downloaded_by_tfds_under_its_whole_name(tmp_pat
 def test_a_run_killed_and_resumed_is_the_one_left_alone(root, tmp_path):
     words = f"model=lenet_mnist model.filters=4 data=tfds data.builder=tiny_colour data.dir={root}"
     words += " trainer.batch_size=6 trainer.steps=40 trainer.checkpoint_every=5 data.flip=true"
-    run("src.train", f"{words} run_dir=whole", tmp_path)
-    process = start("src.train", f"{words} run_dir=stopped", tmp_path)
-    stop_after(process, tmp_path / "stopped", 0, 9)
-    run("src.train", "resume=stopped", tmp_path)
-    assert_equal(tmp_path / "whole", tmp_path / "stopped")
+    kill_and_resume(words, tmp_path)
     assert read(tmp_path / "whole" / "results.json")["data"]["image_shape"] == [8, 10, 3]
     run("src.eval", f"run=whole data=tfds data.builder=tiny_colour data.dir={root}", tmp_path)
     other = f"run=whole data=tfds data.builder=tiny_grey data.dir={root}"
