@@ -25,7 +25,7 @@ peer: .venv/locked  ## comparisons with PyTorch and JAX
 	$(PYTHON) -m pip install --quiet torch==2.13.0 jax
 	$(PYTHON) -m pytest -m peer
 
-attack: .venv/locked  ## kills, damage, forgeries, full disks, random words; about an hour
+attack: .venv/locked  ## kills, damage, forgeries, full disks, random command lines; about an hour
 	$(PYTHON) -m tests.attack
 
 # Versions stay as they are locked unless pyproject.toml asks for others; to take the newest of all,

@@ -22,16 +22,16 @@ from omegaconf import OmegaConf
 
 from src import config
 from src.data import sources
-from src.words import CONFIGS
+from src.overrides import CONFIGS
 
 ROOT = Path(__file__).resolve().parent.parent
 Measurement = dict[str, Any]
 
 
-def composed(*words: str) -> config.Train:
-    """The configuration that `python -m src.train` would have with these words."""
+def composed(*arguments: str) -> config.Train:
+    """The configuration that `python -m src.train` would have with these arguments."""
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        composition = hydra.compose("train", [*words])
+        composition = hydra.compose("train", [*arguments])
     values = cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
     del values["resume"], values["force"], values["config"]
     return config.parse(config.Train, values)
@@ -59,21 +59,21 @@ def has_torch(python: str) -> bool:
     return found
 
 
-def ours(words: Sequence[str], folder: Path) -> Measurement:
+def ours(arguments: Sequence[str], folder: Path) -> Measurement:
     """Runs `python -m src.train`; returns its `results.json` and the seconds of the process."""
-    command = [sys.executable, "-m", "src.train", *words, f"run_dir={folder}"]
+    command = [sys.executable, "-m", "src.train", *arguments, f"run_dir={folder}"]
     seconds, _ = _timed(command)
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     rows = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return {**results, "rows": [json.loads(row) for row in rows], "process_seconds": seconds}
 
 
-def peer(python: str, module: str, words: Sequence[str]) -> Measurement:
+def peer(python: str, module: str, arguments: Sequence[str]) -> Measurement:
     """Runs a peer, which prints JSON in its last line; returns that and the process' seconds.
 
     What the peer reports as `not_counted` seconds is taken off.
     """
-    seconds, printed = _timed([python, "-m", module, *words])
+    seconds, printed = _timed([python, "-m", module, *arguments])
     measured = json.loads(printed.splitlines()[-1])
     return {**measured, "process_seconds": seconds - measured.get("not_counted", 0.0)}
 

@@ -104,8 +104,8 @@ def main(examples: int, sizes: list[int], factors: list[int]) -> None:
         for size in sizes:
             write(Path(scratch) / f"{size}.tfrecord", examples, size)
         for size, factor, held in itertools.product(sizes, factors, (True, False)):
-            words = [f"{scratch}/{size}.tfrecord", examples, size, factor, int(held)]
-            command = [sys.executable, "-m", "benchmarks.growth", "case", *map(str, words)]
+            arguments = [f"{scratch}/{size}.tfrecord", examples, size, factor, int(held)]
+            command = [sys.executable, "-m", "benchmarks.growth", "case", *map(str, arguments)]
             text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             found = json.loads(text.splitlines()[-1])
             print(
@@ -123,4 +123,4 @@ if __name__ == "__main__":
         print(json.dumps(case(Path(sys.argv[2]), count, side, times, bool(in_memory))))
     else:
         given = [*sys.argv[1:], *("2000", "28,64,128", "1,4,16")[len(sys.argv) - 1 :]]
-        main(int(given[0]), *(list(map(int, words.split(","))) for words in given[1:]))
+        main(int(given[0]), *(list(map(int, arguments.split(","))) for arguments in given[1:]))

@@ -1,6 +1,6 @@
 """Times an epoch on a folder of street-like pictures, and how much of it the network takes.
 
-    python -m benchmarks.mask_folder [words of src.train]
+    python -m benchmarks.mask_folder [arguments of src.train]
 
 Writes pictures of 360x480 pixels with 11 classes and a void border, in CamVid's numbers and
 layout, to a temporary folder, and trains `experiment=street` on them for some steps, in turns as
@@ -79,12 +79,12 @@ def main() -> None:
         print(json.dumps(_measure(sys.argv[1:], folder)))
 
 
-def _measure(words: list[str], folder: str) -> dict[str, float]:
+def _measure(arguments: list[str], folder: str) -> dict[str, float]:
     from benchmarks import contest
     from src import quiet
     from src.data import sources
 
-    settings = contest.composed("experiment=street", f"data.dir={folder}", *words)
+    settings = contest.composed("experiment=street", f"data.dir={folder}", *arguments)
     begun = time.perf_counter()
     data = sources.load(settings.data)
     measured = {"check_seconds": time.perf_counter() - begun}

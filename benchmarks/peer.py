@@ -35,11 +35,11 @@ def main(
     product: Callable[[str], Measured],
 ) -> None:
     """Runs what the command line names and prints what it measured, a line of JSON."""
-    command, *words = sys.argv[1:]
+    command, *arguments = sys.argv[1:]
     if command == "train":
-        measured = train(*words[:-1], int(words[-1]))
+        measured = train(*arguments[:-1], int(arguments[-1]))
     elif command == "example":
-        measured = example(words[0], int(words[1]))
+        measured = example(arguments[0], int(arguments[1]))
     else:
-        measured = product(words[0])
+        measured = product(arguments[0])
     print(json.dumps(measured))

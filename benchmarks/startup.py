@@ -20,12 +20,12 @@ MODELS = ("lenet5", "lenet_mnist", "autoencoder")
 POLL_SECONDS = 0.005
 
 
-def timed(words: list[str], seen: dict[str, Path]) -> dict[str, float]:
+def timed(arguments: list[str], seen: dict[str, Path]) -> dict[str, float]:
     """Runs a command; returns when each of the files was first there, and when it ended."""
     times: dict[str, float] = {}
     begun = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         while process.poll() is None:
             for name, path in seen.items():
@@ -34,7 +34,7 @@ def timed(words: list[str], seen: dict[str, Path]) -> dict[str, float]:
             time.sleep(POLL_SECONDS)
         times["the end"] = time.perf_counter() - begun
         if process.returncode not in (0, 2):
-            raise RuntimeError(f"{words} ended with status {process.returncode}")
+            raise RuntimeError(f"{arguments} ended with status {process.returncode}")
     return times
 
 
@@ -42,9 +42,9 @@ def measured(model: str, folder: Path) -> dict[str, float]:
     """One round: seconds from the start of a command, by what had happened then."""
     bare = timed(["-c", "import tensorflow"], {})["the end"]
     refused = timed(["-m", "src.train", f"model={model}", "trainer.epochs=0"], {})["the end"]
-    words = [f"model={model}", "trainer.steps=1", f"run_dir={folder}"]
+    arguments = [f"model={model}", "trainer.steps=1", f"run_dir={folder}"]
     train = timed(
-        ["-m", "src.train", *words],
+        ["-m", "src.train", *arguments],
         {
             "data read": folder / "config.yaml",
             "model built": folder / "results.json",
@@ -62,7 +62,7 @@ def measured(model: str, folder: Path) -> dict[str, float]:
 
 
 def main(rounds: int, models: tuple[str, ...]) -> None:
-    """Prints a table of medians, a row for each phase and a column for each model."""
+    """Prints a table of medians, a row for each part and a column for each model."""
     medians: dict[str, dict[str, float]] = {}
     for model in models:
         taken = []
@@ -71,8 +71,8 @@ def main(rounds: int, models: tuple[str, ...]) -> None:
                 taken.append(measured(model, Path(scratch) / "run"))
         medians[model] = {name: statistics.median(t[name] for t in taken) for name in taken[0]}
     print(f"{'seconds, median of ' + str(rounds):48}" + "".join(f"{m:>13}" for m in models))
-    for phase in next(iter(medians.values())):
-        print(f"{phase:48}" + "".join(f"{medians[model][phase]:13.2f}" for model in models))
+    for part in next(iter(medians.values())):
+        print(f"{part:48}" + "".join(f"{medians[model][part]:13.2f}" for model in models))
 
 
 if __name__ == "__main__":

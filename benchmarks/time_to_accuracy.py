@@ -24,7 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peer-python", default=sys.executable)
-    parser.add_argument("words", nargs="*", help="words for our own command, to try another recipe")
+    parser.add_argument(
+        "arguments", nargs="*", help="arguments for our own command, to try another recipe"
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -32,17 +34,17 @@ def main() -> None:
         contest.write_mnist(Path(data))
 
         def ours(seed: int) -> Measurement:
-            words = ["experiment=fast", f"seed={seed}", *asked.words]
-            measured = contest.ours(words, folder / str(seed))
+            arguments = ["experiment=fast", f"seed={seed}", *asked.arguments]
+            measured = contest.ours(arguments, folder / str(seed))
             return {**measured, "accuracy": measured["metrics"]["test"]["accuracy"]}
 
         def keras(seed: int) -> Measurement:
-            words = ["example", data, str(seed)]
-            return contest.peer(sys.executable, "benchmarks.keras_peers", words)
+            arguments = ["example", data, str(seed)]
+            return contest.peer(sys.executable, "benchmarks.keras_peers", arguments)
 
         def pytorch(seed: int) -> Measurement:
-            words = ["example", data, str(seed)]
-            return contest.peer(asked.peer_python, "benchmarks.pytorch_peers", words)
+            arguments = ["example", data, str(seed)]
+            return contest.peer(asked.peer_python, "benchmarks.pytorch_peers", arguments)
 
         contenders = {"experiment=fast": ours, "keras.io example": keras}
         if contest.has_torch(asked.peer_python):

@@ -52,17 +52,17 @@ def contenders(
     data = str(folder / "mnist.npz")
 
     def ours(number: int) -> Measurement:
-        words = [f"model={model}", "data=mnist", f"trainer.steps={_WARM_UP + steps}"]
-        measured = contest.ours(words, folder / f"{model}-{number}")
+        arguments = [f"model={model}", "data=mnist", f"trainer.steps={_WARM_UP + steps}"]
+        measured = contest.ours(arguments, folder / f"{model}-{number}")
         return {**measured, "images_per_second": measured["rows"][-1]["images_per_second"]}
 
     def keras(number: int, feed: str, precision: str) -> Measurement:
-        words = ["train", data, model, feed, precision, str(steps)]
-        return contest.peer(sys.executable, "benchmarks.keras_peers", words)
+        arguments = ["train", data, model, feed, precision, str(steps)]
+        return contest.peer(sys.executable, "benchmarks.keras_peers", arguments)
 
     def pytorch(number: int, feed: str, precision: str, order: str) -> Measurement:
-        words = ["train", data, model, feed, precision, order, str(steps)]
-        return contest.peer(str(peer_python), "benchmarks.pytorch_peers", words)
+        arguments = ["train", data, model, feed, precision, order, str(steps)]
+        return contest.peer(str(peer_python), "benchmarks.pytorch_peers", arguments)
 
     running: dict[str, Callable[[int], Measurement]] = {"ours": ours}
     for name, (feed, precision) in _KERAS.items():

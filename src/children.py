@@ -15,9 +15,9 @@ from pydantic import Field
 
 from src import runs, signals
 from src.errors import UserError
-from src.words import CONFIGS
+from src.overrides import CONFIGS
 
-# A `key=value` word of a run, as records of several runs hold it.
+# A `key=value` argument of a run, as records of several runs hold it.
 Setting = Annotated[str, Field(pattern=r"^[a-z0-9_.]+=")]
 # Names the descriptors, as `reading,writing`, by which a run is asked about after each epoch.
 PIPES = "DECONV_PRUNER"
@@ -25,11 +25,11 @@ PIPES = "DECONV_PRUNER"
 _PATIENCE = 60.0
 
 
-def words(settings: Sequence[str], folder: Path | None) -> list[str]:
-    """The words that begin a run in a folder, or go on with the one that has begun there.
+def overrides(settings: Sequence[str], folder: Path | None) -> list[str]:
+    """The arguments that begin a run in a folder, or go on with the one that has begun there.
 
     Args:
-        settings: the `key=value` words to begin with, without `run_dir=`.
+        settings: the `key=value` arguments to begin with, without `run_dir=`.
         folder: the run's; None where the settings say all.
     """
     if folder is None:
@@ -65,7 +65,7 @@ def run(
 
     Args:
         config_name: the command.
-        settings: its words.
+        settings: its arguments.
         environment: what its environment has besides.
         pass_fds: file descriptors that it inherits.
         meanwhile: called once it runs, before its end is waited for.

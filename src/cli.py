@@ -16,7 +16,7 @@ from typing import Any, cast
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from src import config, manual, multirun, quiet, signals, words
+from src import config, manual, multirun, overrides, quiet, signals
 from src.config.keys import keys
 from src.config.section import Section
 from src.errors import UserError
@@ -32,7 +32,7 @@ def run(config_name: str, main: Main, *sections: type[Section]) -> None:
 
     Args:
         config_name: primary configuration in `configs/`.
-        main: takes the composed values as plain dictionaries and the words of the command line
+        main: takes the composed values as plain dictionaries and the arguments of the command line
             that changed them, and returns an exit status.
         sections: the schema of the values.
     """
@@ -42,10 +42,10 @@ def run(config_name: str, main: Main, *sections: type[Section]) -> None:
 
 
 def run_words(main: Callable[[list[str]], int]) -> None:
-    """Ends with the status of a command that takes its words as they are, such as folders.
+    """Ends with the status of a command that takes its arguments as they are, such as folders.
 
     Args:
-        main: takes the words and returns an exit status.
+        main: takes the arguments and returns an exit status.
     """
     _end(lambda: main(sys.argv[1:]), told=True)
 
@@ -59,7 +59,7 @@ def _end(work: Callable[[], int], told: bool) -> None:
     """
     quiet.forgive_streams()
     try:
-        with signals.heeded():
+        with signals.handled():
             status = work()
         if status == 0 and told and (reason := quiet.lost_output()):
             status = refuse(f"expected room for standard output; received {reason}")
@@ -72,37 +72,37 @@ def _end(work: Callable[[], int], told: bool) -> None:
 
 def _status(config_name: str, main: Main, sections: tuple[type[Section], ...]) -> int:
     known = keys(*sections)
-    said = words.read(sys.argv[1:], config_name, known)
-    if said.version:
+    line = overrides.read(sys.argv[1:], config_name, known)
+    if line.version:
         print(_version())
         return 0
-    if said.multirun and not said.help and not said.show:
-        jobs = list(words.jobs(said.settings))
+    if line.multirun and not line.help and not line.show:
+        jobs = list(overrides.jobs(line.settings))
         # All of them before the first begins, which may take hours.
-        wrong = [line for _, job in jobs if (line := _mistake(config_name, job, sections[0]))]
+        wrong = [told for _, job in jobs if (told := _mistake(config_name, job, sections[0]))]
         return max(map(refuse, wrong)) if wrong else multirun.run(config_name, jobs)
-    values = composed(config_name, said.settings)
-    if said.help:
+    values = composed(config_name, line.settings)
+    if line.help:
         about = inspect.cleandoc(main.__globals__["__doc__"])
-        print(manual.page(config_name, about, values, known, said.topics))
+        print(manual.page(config_name, about, values, known, line.topics))
         return 0
-    if said.show:
+    if line.show:
         print(OmegaConf.to_yaml(values), end="")
         return 0
-    return main(values, said.settings)
+    return main(values, line.settings)
 
 
 def composed(config_name: str, settings: list[str]) -> dict[str, Any]:
-    """The values that settings, as `words.read` returns them, compose.
+    """The values that settings, as `overrides.read` returns them, compose.
 
     Raises:
         UserError: they do not compose.
     """
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(words.CONFIGS)):
+        with initialize_config_dir(version_base="1.3", config_dir=str(overrides.CONFIGS)):
             composition = compose(config_name, settings)
         return cast("dict[str, Any]", OmegaConf.to_container(composition, resolve=True))
-    # There is nothing but the user's words to be wrong.
+    # There is nothing but the arguments that can be wrong.
     except Exception as error:
         text = str(error)
         if text.startswith("Could not override '"):
@@ -110,7 +110,7 @@ def composed(config_name: str, settings: list[str]) -> dict[str, Any]:
             raise UserError(f"expected a known key; received {key}") from error
         reason = text.split("full_key:")[0]
         raise UserError(
-            f"expected words that compose; received {' '.join(settings)} ({reason})"
+            f"expected arguments that compose; received {' '.join(settings)} ({reason})"
         ) from error
 
 
@@ -127,7 +127,9 @@ def _mistake(config_name: str, settings: list[str], section: type[Section]) -> s
 
 
 def _version() -> str:
-    project = tomllib.loads((words.CONFIGS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads(
+        (overrides.CONFIGS.parent / "pyproject.toml").read_text(encoding="utf-8")
+    )
     return f"{project['project']['name']} {project['project']['version']}"
 
 

@@ -22,20 +22,24 @@ from src import cli, comparison, figures, files, runs, tables
 from src.errors import UserError
 
 
-def main(words: list[str]) -> int:
-    """Compares the runs in the folders that `words` name; returns an exit status.
+def main(arguments: list[str]) -> int:
+    """Compares the runs in the folders that `arguments` name; returns an exit status.
 
     Raises:
         UserError: there are no runs, one of them is damaged, or the picture cannot be written.
     """
-    if {"--help", "-h"} & set(words):
+    if {"--help", "-h"} & set(arguments):
         print(__doc__.partition("\n\n")[0] + "\n\n" + __doc__.partition("\n\n")[2].strip())
         return 0
-    where = [word for word in words if not word.startswith("output=")]
-    outputs = [word.removeprefix("output=") for word in words if word.startswith("output=")]
-    for word in where:
-        if word.startswith("-") and not os.path.exists(word):
-            raise UserError(f"expected folders of runs and output=; received {files.clipped(word)}")
+    where = [argument for argument in arguments if not argument.startswith("output=")]
+    outputs = [
+        argument.removeprefix("output=") for argument in arguments if argument.startswith("output=")
+    ]
+    for argument in where:
+        if argument.startswith("-") and not os.path.exists(argument):
+            raise UserError(
+                f"expected folders of runs and output=; received {files.clipped(argument)}"
+            )
     if not where or len(outputs) > 1:
         raise UserError(
             "expected folders of runs, such as python -m src.compare outputs/a outputs/b, and one "

@@ -72,8 +72,8 @@ class Group:
     def label(self) -> str:
         """Its settings as they would be typed."""
         short = shortened(self.settings)
-        words = [f"{short[key]}={shown(value)}" for key, value in self.settings.items()]
-        return " ".join(words) or shown(self.runs[0].settings["model.name"])
+        arguments = [f"{short[key]}={shown(value)}" for key, value in self.settings.items()]
+        return " ".join(arguments) or shown(self.runs[0].settings["model.name"])
 
     def score(self, split: str, metric: str) -> tuple[float, float | None] | None:
         """Mean and standard deviation over the runs; no deviation of one, None of none."""

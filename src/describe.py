@@ -1,6 +1,6 @@
 """Print what each layer of a model is, costs and sees: `python -m src.describe model=fcn`.
 
-Takes the words of `src.train`, and `input=HxWxC` for pictures of another size, `json=true` for
+Takes the arguments of `src.train`, and `input=HxWxC` for pictures of another size, `json=true` for
 the same as JSON.
 """
 
@@ -31,9 +31,9 @@ _HEADINGS = (
 )
 
 
-def main(values: dict[str, Any], words: list[str]) -> int:
+def main(values: dict[str, Any], arguments: list[str]) -> int:
     """Describes the model that `values` name; returns an exit status."""
-    del words
+    del arguments
     asked = config.parse(config.Describe, {name: values.pop(name) for name in ("input", "json")})
     settings = config.parse(config.Train, values)
     height, width, channels = (

@@ -13,9 +13,9 @@ from src import cli, config, machine, quiet, runs
 from src.data import sources
 
 
-def main(values: dict[str, Any], words: list[str]) -> int:
+def main(values: dict[str, Any], arguments: list[str]) -> int:
     """Evaluates the run that `values` name; returns an exit status."""
-    del words
+    del arguments
     settings = config.parse(config.Eval, values)
     folder = runs.find(settings.run)
     trained = config.load(folder / runs.CONFIG)
@@ -23,7 +23,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     chosen = settings.data or trained.data
     machine.share_threads(trained)
     data = sources.load(chosen)
-    # TensorFlow takes seconds to import: not before the words above are known to be right.
+    # TensorFlow takes seconds to import: not before the settings above are known to be right.
     quiet.tensorflow()
     from src import experiment
     from src.experiment import evaluation

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from src.explanation import Explainer
 
 
-def main(values: dict[str, Any], words: list[str]) -> int:
+def main(values: dict[str, Any], arguments: list[str]) -> int:
     """Draws the layers that `values` name; returns an exit status."""
-    del words
+    del arguments
     settings = config.parse(config.Explain, values)
     if settings.model.name:
         return _from_elsewhere(settings)
@@ -51,7 +51,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
         fit = trained.data.input_fit
         read = functools.partial(_picture, settings.max_megapixels, channels or 1, size, fit)
         shape = read(found[0]).shape if len(found) == 1 or size else (None, None, shape[2])
-    # TensorFlow takes seconds to import: not before the words above are known to be right.
+    # TensorFlow takes seconds to import: not before the settings above are known to be right.
     quiet.tensorflow()
     from src import experiment
     from src.activations import OneByOne, Pictures

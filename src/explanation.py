@@ -18,7 +18,7 @@ from src.figures import Picture, projections
 from src.figures.projections import Group, Map
 from src.models import layer_table, pretrained
 from src.models.build import build
-from src.models.deconvnet import deconvnet, squashing
+from src.models.deconvnet import activation_kind, deconvnet
 from src.prediction import Facts
 from src.training.checkpoints import Checkpoints
 from src.training.model import TrainingModel
@@ -107,11 +107,11 @@ class Explainer:
         return explainer
 
     def layers(self) -> list[str]:
-        """Those with maps that rectify or squash, but for the network's output."""
+        """Those with maps and an activation, but for the network's output."""
         return [
             layer.name
             for layer in self.model.layers
-            if squashing(layer) != "none"
+            if activation_kind(layer) != "none"
             and len(layer.output.shape) == 4
             and layer.output is not self.model.outputs[0]
         ]

@@ -11,7 +11,7 @@ from typing import Any
 from src import config
 from src.config.keys import Key
 from src.errors import UserError
-from src.words import groups
+from src.overrides import groups
 
 _COLUMN = 34
 _FLAGS = """\

@@ -37,7 +37,7 @@ class _Planned(BaseModel):
     Attributes:
         name: what tells it from the others.
         folder: of its run, beside the record.
-        settings: the `key=value` words that it begins with.
+        settings: the `key=value` arguments that it begins with.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -61,7 +61,7 @@ class _Job:
 
     Attributes:
         name: what tells it from the others.
-        settings: the `key=value` words that it begins with.
+        settings: the `key=value` arguments that it begins with.
         folder: of its run; None where it makes none of its own.
         status: what its process ended with; None if it has not begun.
     """
@@ -96,9 +96,11 @@ def run(config_name: str, jobs: list[tuple[str, list[str]]]) -> int:
     if config_name != "train":
         return _run_all(config_name, planned)
     for number, job in enumerate(planned, 1):
-        if not any(word.startswith("resume=") for word in job.settings):
+        if not any(argument.startswith("resume=") for argument in job.settings):
             job.folder = _folder(job.settings, number, job.name)
-            job.settings = [word for word in job.settings if not word.startswith("run_dir=")]
+            job.settings = [
+                argument for argument in job.settings if not argument.startswith("run_dir=")
+            ]
     parents = dict.fromkeys(job.folder.parent for job in planned if job.folder)
     with ExitStack() as stack:
         for parent in parents:
@@ -151,7 +153,7 @@ def _run_all(config_name: str, jobs: list[_Job]) -> int:
             print(f"{said} is done", flush=True)
             continue
         print(said, flush=True)
-        job.status = children.run(config_name, children.words(job.settings, job.folder))
+        job.status = children.run(config_name, children.overrides(job.settings, job.folder))
         status = job.status or status
         if job.status in signals.STOPS:
             break
@@ -169,7 +171,7 @@ _begun = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 def _folder(settings: list[str], number: int, name: str) -> Path:
     """Where a job's run goes: a folder named after what tells it from the others."""
-    own = [word.partition("=")[2] for word in settings if word.startswith("run_dir=")]
+    own = [argument.partition("=")[2] for argument in settings if argument.startswith("run_dir=")]
     parent = runs.OUTPUTS / f"multirun_{_begun}"
     if own and own[-1] != "null":
         text = own[-1]
@@ -210,7 +212,7 @@ def _read(folder: Path) -> list[_Planned]:
     for job in jobs:
         if job.folder in (".", "..") or (folder / job.folder).is_symlink():
             raise UserError(f"{path}: expected a folder beside it; received {job.folder}")
-        if any(word.startswith(("resume=", "run_dir=")) for word in job.settings):
+        if any(argument.startswith(("resume=", "run_dir=")) for argument in job.settings):
             raise UserError(f"{path}: expected settings of a new run; received {job.name}")
     return jobs
 

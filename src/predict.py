@@ -24,9 +24,9 @@ _ENDINGS: dict[str, tuple[str, ...]] = {
 _MOST_NAME = 255  # In bytes, where the file system does not say.
 
 
-def main(values: dict[str, Any], words: list[str]) -> int:
+def main(values: dict[str, Any], arguments: list[str]) -> int:
     """Predicts from the pictures that `values` name; returns an exit status."""
-    del words
+    del arguments
     settings = config.parse(config.Predict, values)
     folder = runs.find(settings.run)
     trained = config.load(folder / runs.CONFIG)
@@ -36,7 +36,7 @@ def main(values: dict[str, Any], words: list[str]) -> int:
     check_output(output, settings.input, found, endings, settings.overwrite)
     for path in found:
         images.decode(images.read(path), shown(path), 1, settings.max_megapixels)
-    # TensorFlow takes seconds to import: not before the words above are known to be right.
+    # TensorFlow takes seconds to import: not before the settings above are known to be right.
     quiet.tensorflow()
     from src.prediction import Predictor
 

@@ -19,27 +19,27 @@ _FREE = {
     "data.idx_dir",
     "data.memory_budget",
 }
-_OWN_WORDS = {"resume", "force", "config"}
+_OWN_KEYS = {"resume", "force", "config"}
 
 
 def merged(
-    own: config.Train, values: dict[str, Any], words: list[str], force: bool
+    own: config.Train, values: dict[str, Any], arguments: list[str], force: bool
 ) -> config.Train:
     """The run's own settings with those that the command line changes.
 
     Args:
         own: the run's.
         values: the composed configuration, defaults and all.
-        words: the `key=value` words of the command line; only they change anything.
+        arguments: the `key=value` arguments of the command line; only they change anything.
         force: whether they may change what the steps do.
 
     Raises:
-        UserError: a word changes what the steps do, and `force` is not set.
+        UserError: an argument changes what the steps do, and `force` is not set.
     """
     flat = config.flat(own.model_dump(mode="json"))
     composed = config.flat(values)
     chosen = dict(flat)
-    for key in {word.lstrip("+~").split("=")[0] for word in words} - _OWN_WORDS:
+    for key in {argument.lstrip("+~").split("=")[0] for argument in arguments} - _OWN_KEYS:
         parts = {name for name in composed if name == key or name.startswith(f"{key}.")}
         if not parts or (key == "run_dir" and own.run_dir != composed[key]):
             raise UserError(f"expected no {key}= with resume= or config=; received {key}=")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from src import children, cli, config, files, results, runs, signals, words
+from src import children, cli, config, files, overrides, results, runs, signals
 from src.config.keys import keys
 from src.config.model import WATCHED, TaskName
 from src.config.search import SearchOptions, is_range
@@ -37,7 +37,7 @@ class _Record(BaseModel):
     """A study as it is written down; where it is kept besides is not, as it may hold a password.
 
     Attributes:
-        settings: the `key=value` words that all its runs have.
+        settings: the `key=value` arguments that all its runs have.
         search: its options.
         task: of its models.
         elsewhere: whether it is kept in `search.storage=`.
@@ -56,7 +56,7 @@ def main(values: dict[str, Any], said: list[str]) -> int:
 
     Args:
         values: the composed configuration.
-        said: the `key=value` words of the command line.
+        said: the `key=value` arguments of the command line.
     """
     asked = config.parse(config.Search, {name: values.pop(name) for name in ("search", "resume")})
     for name in ("force", "config"):
@@ -80,7 +80,7 @@ def _begin(values: dict[str, Any], options: SearchOptions, said: list[str]) -> t
     settings = config.parse(config.Train, values)
     if not options.space:
         raise UserError("expected search.space={key: [low, high, log], ...}; received none")
-    own = [word for word in said if not word.startswith(_NOT_A_RUN_S)]
+    own = [argument for argument in said if not argument.startswith(_NOT_A_RUN_S)]
     for key, choices in options.space.items():
         if f"{key}=".startswith(_NOT_A_RUN_S):
             raise UserError(f"search.space: expected settings of a run; received {key}")
@@ -103,7 +103,7 @@ def _check(own: list[str], key: str, value: Any, task: TaskName) -> None:
     from src import study
 
     try:
-        found = _parsed([*own, *study.words({key: value})])
+        found = _parsed([*own, *study.overrides({key: value})])
     except config.ConfigError as error:
         cause = error.__cause__
         places = cause.errors() if isinstance(cause, ValidationError) else [{"loc": ()}]
@@ -125,7 +125,7 @@ def _check(own: list[str], key: str, value: Any, task: TaskName) -> None:
 
 def _settings(own: list[str]) -> list[str]:
     """Words as a run's command line has them, read as strictly as if a user had typed them."""
-    return words.read(own, "train", keys(config.Train)).settings
+    return overrides.read(own, "train", keys(config.Train)).settings
 
 
 def _parsed(own: list[str]) -> config.Train:
@@ -137,7 +137,7 @@ def _parsed(own: list[str]) -> config.Train:
 
 def _read(folder: Path, options: SearchOptions, said: list[str]) -> _Record:
     """A study's record, with what the command line may say of it anew."""
-    new = {word.partition("=")[0] for word in said} - {"resume"}
+    new = {argument.partition("=")[0] for argument in said} - {"resume"}
     if others := new - {"search.trials", "search.storage"}:
         raise UserError(
             "expected no more than search.trials= and search.storage= with resume=; "
@@ -149,9 +149,11 @@ def _read(folder: Path, options: SearchOptions, said: list[str]) -> _Record:
     except (OSError, ValidationError) as error:
         line = str(error).partition("\n")[0]
         raise UserError(f"{path}: expected a study; received {files.clipped(line)}") from error
-    for word in record.settings:
-        if word.startswith(_NOT_A_RUN_S):
-            raise UserError(f"{path}: expected settings of runs; received {files.clipped(word)}")
+    for argument in record.settings:
+        if argument.startswith(_NOT_A_RUN_S):
+            raise UserError(
+                f"{path}: expected settings of runs; received {files.clipped(argument)}"
+            )
     if record.elsewhere != (options.storage is not None):
         wanted = "the search.storage= that it began with" if record.elsewhere else "no storage"
         raise UserError(
@@ -175,7 +177,7 @@ def _work(folder: Path, record: _Record) -> int:
             if claimed is None:
                 break
             trial, settings = claimed
-            said = study.words(settings)
+            said = study.overrides(settings)
             print(f"trial {trial.number + 1}/{record.search.trials}: {' '.join(said)}", flush=True)
             ended = _run(folder, trial, [*record.settings, *said], metric)
             if ended in signals.STOPS:
@@ -196,7 +198,7 @@ def _run(folder: Path, trial: optuna.Trial, said: list[str], metric: str) -> int
         if pruned or results.complete(own):
             break
         try:
-            settings = children.words(_settings(said), own)
+            settings = children.overrides(_settings(said), own)
         except UserError as error:
             cli.refuse(str(error))
             break

@@ -62,7 +62,7 @@ def _end() -> None:
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
+def handled() -> Iterator[None]:
     """Within the block SIGINT, SIGTERM and SIGHUP raise `Asked`; a second one ends the process.
 
     SIGHUP, which a closed terminal sends, is left alone where it is ignored, as `nohup` has it.
@@ -72,8 +72,8 @@ def heeded() -> Iterator[None]:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
-    heeded = [n for n in numbers if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, watch.handle) for number in heeded}
+    heard = [n for n in numbers if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, watch.handle) for number in heard}
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=watch.follow, args=(reading,), daemon=True).start()
     _follow_parent()
@@ -114,7 +114,7 @@ def _without(hook: Callable[..., object]) -> Callable[..., object]:
 
 @contextmanager
 def answered(answer: Callable[[int, int], None]) -> Iterator[None]:
-    """Within the block of `heeded` somebody else answers the signals.
+    """Within the block of `handled` somebody else answers the signals.
 
     Args:
         answer: called at once, in another thread, with how many there were and the number of the
@@ -147,7 +147,7 @@ def deferred(stop: Callable[[], None]) -> Iterator[None]:
     def answer(count: int, number: int) -> None:
         if count > 1:
             _end()
-        # In a thread of its own: a terminal that takes no more text must not keep a second one out.
+        # In a thread of its own: a terminal that takes no more text must not hold a second one up.
         threading.Thread(target=stop, daemon=True).start()
 
     with answered(answer):

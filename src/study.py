@@ -233,7 +233,7 @@ def run_folder(folder: Path, number: int) -> Path:
     return own
 
 
-def words(settings: Mapping[str, Value]) -> list[str]:
+def overrides(settings: Mapping[str, Value]) -> list[str]:
     """A trial's settings as they would be typed."""
     return [
         f"{key}={value if isinstance(value, str) else json.dumps(value)}"

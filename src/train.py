@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from src.training.checkpoints import Checkpoint
 
 
-def main(values: dict[str, Any], words: list[str]) -> int:
+def main(values: dict[str, Any], arguments: list[str]) -> int:
     """Trains what `values` describe, or goes on with a run; returns an exit status.
 
     Args:
         values: the composed configuration.
-        words: the `key=value` words of the command line.
+        arguments: the `key=value` arguments of the command line.
     """
     choice = {name: values.pop(name) for name in ("resume", "force", "config")}
     going_on = config.parse(config.Resume, choice)
     if going_on.resume is None and going_on.config is not None:
         own = config.load(Path(going_on.config)).model_copy(update={"run_dir": values["run_dir"]})
-        settings = _with_sources(resume.merged(own, values, words, force=True))
+        settings = _with_sources(resume.merged(own, values, arguments, force=True))
         runs.check_free(settings.run_dir)
         return _begin(settings)
     if going_on.resume is None:
@@ -38,13 +38,17 @@ def main(values: dict[str, Any], words: list[str]) -> int:
         runs.check_free(settings.run_dir)
         return _begin(settings)
     if multirun.holds(going_on.resume):
-        others = [word for word in words if word.partition("=")[0] not in ("resume", "force")]
+        others = [
+            argument
+            for argument in arguments
+            if argument.partition("=")[0] not in ("resume", "force")
+        ]
         if others:
             raise UserError(f"expected resume= alone for several jobs; received {others[0]}")
         return multirun.go_on(Path(going_on.resume))
     folder = runs.find(going_on.resume, whole=True)
     with runs.locked(folder):
-        return _go_on(folder, values, words, going_on.force)
+        return _go_on(folder, values, arguments, going_on.force)
 
 
 def _with_sources(settings: config.Train) -> config.Train:
@@ -84,10 +88,10 @@ def _begin(settings: config.Train) -> int:
         return _train(settings, folder, data, None, [])
 
 
-def _go_on(folder: Path, values: dict[str, Any], words: list[str], force: bool) -> int:
+def _go_on(folder: Path, values: dict[str, Any], arguments: list[str], force: bool) -> int:
     """Trains on from a run's last checkpoint."""
     own = config.load(folder / runs.CONFIG)
-    settings = resume.merged(own, values, words, force)
+    settings = resume.merged(own, values, arguments, force)
     if resume.finished(folder, own, settings):
         print(f"{folder} is finished; a larger trainer.epochs= goes on with it")
         return 0
@@ -113,7 +117,7 @@ def _read(settings: config.Train) -> DataSet:
             f"expected two classes or more for model={settings.model.name}; received "
             f"{data.source} with class {', '.join(data.classes)} only"
         )
-    # Reading and TensorFlow take seconds without a word.
+    # Reading and TensorFlow take seconds and print nothing.
     print(f"{settings.model.name} on {data.name}: reading, then TensorFlow begins", flush=True)
     data.read()
     quiet.tensorflow()

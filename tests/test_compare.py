@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from src import compare, comparison, config
-from src.words import CONFIGS
+from src.overrides import CONFIGS
 from tests.commands import ROOT, run
 
 

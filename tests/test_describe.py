@@ -21,7 +21,7 @@ from src.layers.pooling import (
 from src.models import layer_table
 from src.models.anatomy import anatomy
 from src.models.build import build
-from src.words import CONFIGS
+from src.overrides import CONFIGS
 from tests.commands import run
 
 DIGIT = (28, 28, 1)

@@ -14,7 +14,7 @@ src.files
 src.quiet  src.signals
 src.figures.*
 src.config.*  src.runs
-src.results  src.epochs  src.words
+src.results  src.epochs  src.overrides
 src.manual  src.comparison
 src.tables  src.children
 src.multirun

@@ -22,8 +22,8 @@ def oracle(truth, logits, weights):
         if truth[at] >= len(weights):
             continue
         x = logits[at].astype(float)
-        odds = np.exp(x - x.max())
-        share = odds / odds.sum()
+        exponentials = np.exp(x - x.max())
+        share = exponentials / exponentials.sum()
         total -= weights[truth[at]] * math.log(share[truth[at]])
         counted += 1
         gradient[at] = weights[truth[at]] * (share - np.eye(len(weights))[truth[at]])
@@ -55,7 +55,7 @@ def test_loss_and_gradient_are_those_of_loops(void, weights, shape):
 
 
 def test_two_pixels_by_hand():
-    # Odds 3 : 1, so losses log 4/3 and log 4; weighted 1 and 2, over two pixels of three.
+    # Probabilities 3 : 1, so losses log 4/3 and log 4; weighted 1 and 2, over two pixels of three.
     logits = np.log([[[[3.0, 1.0], [3.0, 1.0], [1.0, 9.0]]]]).astype(np.float32)
     loss = PixelCrossEntropy(2, (1.0, 2.0))
     expected = (math.log(4 / 3) + 2 * math.log(4)) / 2

@@ -1,4 +1,4 @@
-"""Durations are steps or epochs; a run is trained in stretches that fit both."""
+"""Durations are steps or epochs; a run is trained in calls of fit that end with both."""
 
 import pytest
 
@@ -15,11 +15,11 @@ def test_epochs_become_whole_batches():
 def test_steps_win_over_epochs_and_may_end_inside_one():
     plan = Plan.of(Trainer(epochs=3, steps=25, batch_size=100), examples=1000)
     assert (plan.steps, plan.epochs) == (25, 3)
-    assert list(plan.stretches()) == [(0, 20), (20, 25)]
+    assert list(plan.fits()) == [(0, 20), (20, 25)]
 
 
 @pytest.mark.parametrize(
-    ("start", "stretches"),
+    ("start", "fits"),
     [
         (0, [(0, 30)]),
         (10, [(10, 30)]),
@@ -28,17 +28,17 @@ def test_steps_win_over_epochs_and_may_end_inside_one():
         (30, []),
     ],
 )
-def test_a_run_may_go_on_from_any_step(start, stretches):
+def test_a_run_may_go_on_from_any_step(start, fits):
     plan = Plan(batch_size=1, steps_per_epoch=10, steps=30, checkpoint_every=None)
-    assert list(plan.stretches(start)) == stretches
+    assert list(plan.fits(start)) == fits
 
 
 @pytest.mark.parametrize("start", range(25))
-def test_the_stretches_cover_every_step_once_and_cross_no_epoch_in_part(start):
+def test_the_calls_of_fit_cover_every_step_once_and_cross_no_epoch_in_part(start):
     plan = Plan(batch_size=1, steps_per_epoch=7, steps=25, checkpoint_every=None)
-    steps = [step for first, last in plan.stretches(start) for step in range(first, last)]
+    steps = [step for first, last in plan.fits(start) for step in range(first, last)]
     assert steps == list(range(start, 25))
-    for first, last in plan.stretches(start):
+    for first, last in plan.fits(start):
         assert last - first < 7 or (first % 7 == 0 and last % 7 == 0)
 
 

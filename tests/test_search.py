@@ -67,7 +67,7 @@ def quick(tmp_path, monkeypatch):
 def begin(*words):
     space = [] if any(word.startswith("search.space=") for word in words) else [SPACE]
     keys = search.keys(config.Train, config.Search)
-    said = search.words.read([*WORDS, *space, *words], "search", keys)
+    said = search.overrides.read([*WORDS, *space, *words], "search", keys)
     return search.main(cli.composed("search", said.settings), said.settings)
 
 

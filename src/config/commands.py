@@ -291,7 +291,7 @@ class Explain(Section):
     Attributes:
         run: the run's folder, or `latest`: the one last begun under `outputs/`.
         checkpoint: the best by the watched metric on the validation set, or the last.
-        layer: one, a list such as `[conv1,conv2]`, or `all` that have maps and rectify or squash.
+        layer: one, a list such as `[conv1,conv2]`, or `all` that have maps and an activation.
         maps: `strongest` for the nine with the strongest activations, `all`, or the numbers of
             some, counted from 0, such as `[3,17]`.
         top: how many of its strongest activations each map shows, each from another picture.

@@ -109,7 +109,7 @@ def _numbers(encoded: bytes, name: object, max_megapixels: int) -> np.ndarray:
     kind = "another picture"
     if encoded.startswith(PNG):
         depth, colour = encoded[_DEPTH], _COLOURS.get(encoded[_COLOUR])
-        # Pillow stretches grey of fewer bits to the range of eight.
+        # Pillow scales grey of fewer bits to the range of eight.
         if colour == "palette" or (depth, colour) == (8, "grey"):
             return np.asarray(mask)
         kind = f"PNG of {depth}-bit {colour}"

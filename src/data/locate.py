@@ -15,20 +15,20 @@ class Absent(DataError):
     """A data set that is neither here nor to be downloaded; the message says no remedy."""
 
 
-def absolute(word: str, key: str) -> Path:
-    """The path that a user's word means, wherever the program is started later.
+def absolute(text: str, key: str) -> Path:
+    """The path that a user's text means, wherever the program is started later.
 
     Args:
-        word: the path; it may begin with `~`.
+        text: the path; it may begin with `~`.
         key: the option that it belongs to, for a message.
 
     Raises:
         DataError: there is no such home.
     """
-    path = os.path.expanduser(word)
+    path = os.path.expanduser(text)
     if path.startswith("~"):
         raise DataError(
-            f"expected {key} below a home that there is (is HOME set?); received {key}={word}"
+            f"expected {key} below a home that there is (is HOME set?); received {key}={text}"
         )
     return Path(os.path.abspath(path))
 

@@ -59,15 +59,15 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
     rows = history.rewind(run.folder, step)
     if not step:
         _write_start(run)
-    watching = (choose or callback_list)(run, plan, step, rows, saver)
+    chosen = (choose or callback_list)(run, plan, step, rows, saver)
     earlier = results.read(run.folder).seconds
     with results.changing(run.folder) as current:
         current.forget(step)
     _record(run, rows, saver.progress.best_step, "running", earlier)
     begun = time.perf_counter()
     redirected = logging_redirect_tqdm([output.log])
-    with redirected, saver.heeding_signals(), pipeline.reader_errors():
-        finished = _fit(run, plan, step, saver, watching)
+    with redirected, saver.handling_signals(), pipeline.reader_errors():
+        finished = _fit(run, plan, step, saver, chosen)
     seconds = round(earlier + time.perf_counter() - begun, 3)
     status: results.Status = "finished" if finished else "interrupted"
     if saver.progress.pruned:
@@ -121,13 +121,13 @@ def callback_list(
     """
     examples, inputs = run.examples("val")
     return [
-        callbacks.Averaging(),
-        callbacks.Journal(run.folder, plan, rows, run.task, run.events),
+        callbacks.SwapAverages(),
+        callbacks.MetricsLogger(run.folder, plan, rows, run.task, run.events),
         CurvesLogger(run.folder, rows, run.task.watched, run.task.mode),
-        callbacks.Gallery(run.task, examples, inputs, run.events),
+        callbacks.FigureLogger(run.task, examples, inputs, run.events),
         Pruning(saver.progress),
         saver,
-        callbacks.Bar(plan, step, run.task.watched),
+        callbacks.ProgressBar(plan, step, run.task.watched),
     ]
 
 
@@ -136,14 +136,14 @@ def _fit(
     plan: Plan,
     step: int,
     saver: Saver,
-    watching: list[keras.callbacks.Callback],
+    chosen: list[keras.callbacks.Callback],
 ) -> bool:
-    """Trains stretch by stretch; returns whether the run came to its end."""
+    """Calls `fit` for each part of the run; returns whether the run came to its end."""
     train, val = run.part("train"), run.part("val")
     preprocess, noise, seed = run.task.preprocess, run.noise, run.settings.seed
     validation = pipeline.evaluation_batches(val, preprocess, noise)
     try:
-        for first, last in plan.stretches(step):
+        for first, last in plan.fits(step):
             if saver.progress.done:
                 break
             epoch = first // plan.steps_per_epoch
@@ -157,7 +157,7 @@ def _fit(
                 steps_per_epoch=length,
                 shuffle=False,
                 validation_data=validation,
-                callbacks=watching,
+                callbacks=chosen,
                 verbose=0,
             )
     except Interrupted:

@@ -107,35 +107,35 @@ def canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
 def text(
     draw: ImageDraw.ImageDraw,
     at: tuple[float, float],
-    words: str,
+    content: str,
     size: int = BODY,
     colour: Colour = INK,
     anchor: str = "la",
     bold: bool = False,
 ) -> None:
     """Write one line; `anchor` is Pillow's (horizontal l, m, r; vertical a, m, s, b)."""
-    draw.text(at, words, colour, _font(size, bold), anchor=anchor)
+    draw.text(at, content, colour, _font(size, bold), anchor=anchor)
 
 
-def turned(words: str, size: int = BODY, colour: Colour = INK) -> Image.Image:
+def turned(content: str, size: int = BODY, colour: Colour = INK) -> Image.Image:
     """One line of text that reads from bottom to top."""
-    block, draw = canvas(ceil(text_width(words, size)), size + 4)
-    text(draw, (0, (size + 4) / 2), words, size, colour, "lm")
+    block, draw = canvas(ceil(text_width(content, size)), size + 4)
+    text(draw, (0, (size + 4) / 2), content, size, colour, "lm")
     return block.transpose(Image.Transpose.ROTATE_90)
 
 
-def text_width(words: str, size: int = BODY, bold: bool = False) -> float:
+def text_width(content: str, size: int = BODY, bold: bool = False) -> float:
     """Width of one line in pixels."""
-    return _font(size, bold).getlength(words)
+    return _font(size, bold).getlength(content)
 
 
-def shorten(words: str, room: float = MAX_NAME, size: int = BODY) -> str:
-    """The words, or as many letters of them and an ellipsis as fit into `room` pixels."""
-    if text_width(words, size) <= room:
-        return words
-    while words and text_width(words + "\N{HORIZONTAL ELLIPSIS}", size) > room:
-        words = words[:-1]
-    return words.rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+def shorten(content: str, room: float = MAX_NAME, size: int = BODY) -> str:
+    """The text, or as many of its letters and an ellipsis as fit into `room` pixels."""
+    if text_width(content, size) <= room:
+        return content
+    while content and text_width(content + "\N{HORIZONTAL ELLIPSIS}", size) > room:
+        content = content[:-1]
+    return content.rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _columns(n: int, pitch: int, high: int) -> int:

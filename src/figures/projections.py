@@ -169,9 +169,9 @@ def _row(blocks: Sequence[Image.Image], pitch: int) -> Image.Image:
     return row
 
 
-def _paragraph(words: str, width: int) -> Image.Image:
+def _paragraph(content: str, width: int) -> Image.Image:
     lines = [""]
-    for word in words.split():
+    for word in content.split():
         longer = f"{lines[-1]} {word}".strip()
         if text_width(longer) > width:
             lines.append(word)

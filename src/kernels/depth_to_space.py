@@ -1,9 +1,10 @@
 """Transposed convolution without the zeros: a plain convolution, then depth to space.
 
-Seen as a convolution of an input that zeros stretch (Dumoulin and Visin 2016, section 4.5), most
-products are with a zero. The output pixels with the same remainder by the stride need only every
-stride-th weight; those of all remainders are the maps of one convolution with stride 1, and depth
-to space puts them in their places (sub-pixel convolution, Shi et al. 2016, section 2.2).
+Seen as a convolution of an input with zeros inserted between its pixels (Dumoulin and Visin 2016,
+section 4.5), most products are with a zero. The output pixels with the same remainder by the stride
+need only every stride-th weight; those of all remainders are the maps of one convolution with
+stride 1, and depth to space puts them in their places (sub-pixel convolution, Shi et al. 2016,
+section 2.2).
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def deconvnet(model: keras.Model, layer: str, method: Method = "deconvnet") -> k
     picture, target = model.inputs[0], _tensors(model.get_layer(layer).output)[0]
     nodes = _nodes_below(target)
     for operation in dict.fromkeys(_operation(node) for node in nodes):
-        if method != "saliency" and squashing(operation) == "other":
+        if method != "saliency" and activation_kind(operation) == "other":
             raise UserError(
                 f"expected method=saliency, the only one for a network with activations other than "
                 f"rectifiers, such as that of {operation.name}; received method={method}"
@@ -113,7 +113,7 @@ def _nodes_below(target: keras.KerasTensor) -> list[Any]:
 def _down(node: Any, gradient: keras.KerasTensor, method: Method) -> Flow:
     """What a layer hands on of what comes from above: pairs of one of its inputs and its part."""
     layer, (x, *more), output = _operation(node), node.input_tensors, node.output_tensors[0]
-    kind = squashing(layer)
+    kind = activation_kind(layer)
     if kind == "other":
         return _by_gradient(node, gradient, linear=False)
     if kind == "rectifier":
@@ -163,8 +163,8 @@ def _counted(node: Any) -> list[keras.KerasTensor]:
     return [tensor for tensor in given.values() if keras.backend.is_float_dtype(tensor.dtype)]
 
 
-def squashing(operation: Any) -> Literal["none", "rectifier", "other"]:
-    """What a layer squashes its output with: nothing, a rectifier, or another function."""
+def activation_kind(operation: Any) -> Literal["none", "rectifier", "other"]:
+    """The kind of a layer's activation: none, a rectifier, or another function."""
     if isinstance(operation, layers.ReLU):
         plain = operation.max_value is None and not (operation.negative_slope, operation.threshold)
         return "rectifier" if plain else "other"

@@ -1,7 +1,7 @@
-"""What is to be seen of the training: `Journal` writes down, `Gallery` draws, `Bar` shows progress.
+"""What is seen of the training: `MetricsLogger`, `FigureLogger` and `ProgressBar`.
 
-They count steps with the optimizer, over the whole run. `Averaging` makes what they show that of
-the moving averages.
+They count steps with the optimizer, over the whole run. `SwapAverages` has the validation, and so
+what they log and draw, use the moving averages.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Counting(keras.callbacks.Callback):
         return int(self.model.optimizer.iterations)
 
 
-class Journal(_Counting):
+class MetricsLogger(_Counting):
     """Writes each epoch to `metrics.jsonl`, to TensorBoard and to the log.
 
     Args:
@@ -127,7 +127,7 @@ def _line(epoch: str, values: Logs, watched: str, speed: float) -> str:
     return line if len(line) <= _COLUMNS else "  ".join([epoch, *shown])
 
 
-class Gallery(_Counting):
+class FigureLogger(_Counting):
     """Draws the same validation examples, and what the metric has counted, after each epoch.
 
     Args:
@@ -153,7 +153,7 @@ class Gallery(_Counting):
         self.events.write_epoch(epoch + 1, pictures, self.step)
 
 
-class Averaging(keras.callbacks.Callback):
+class SwapAverages(keras.callbacks.Callback):
     """Validates with the moving averages, where the model keeps any."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
@@ -166,7 +166,7 @@ class Averaging(keras.callbacks.Callback):
         self.swap.__exit__(None, None, None)
 
 
-class Bar(_Counting):
+class ProgressBar(_Counting):
     """One bar for the whole run on a terminal, nothing elsewhere (the log has a line an epoch).
 
     Args:

@@ -60,8 +60,8 @@ class PixelCrossEntropy(keras.losses.Loss):
         labels = ops.minimum(ops.cast(y_true, "int32"), self.classes)
         weights = ops.take(ops.convert_to_tensor(self.table, y_pred.dtype), labels)
         # On a CPU this takes two thirds of the time of TensorFlow's fused operator; a gather of the
-        # own logit alone would take more. Less the largest logit nothing overflows, and what is
-        # subtracted twice need not be differentiated.
+        # own logit alone would take more. The largest logit is subtracted so that exp does not
+        # overflow; it cancels, so its gradient is not needed.
         logits = y_pred - ops.stop_gradient(ops.max(y_pred, axis=-1, keepdims=True))
         own = ops.sum(ops.one_hot(labels, self.classes, dtype=y_pred.dtype) * logits, axis=-1)
         losses = ops.log(ops.sum(ops.exp(logits), axis=-1)) - own

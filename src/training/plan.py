@@ -56,8 +56,8 @@ class Plan:
         """Epochs in all, the last of which may be a part."""
         return math.ceil(self.steps / self.steps_per_epoch)
 
-    def stretches(self, step: int = 0) -> Iterator[tuple[int, int]]:
-        """Runs of epochs of one length, as `(first step, last step)`: part, whole ones, part."""
+    def fits(self, step: int = 0) -> Iterator[tuple[int, int]]:
+        """The calls of `fit` by first and last step: the rest of an epoch, whole ones, a part."""
         if step >= self.steps:
             return
         whole = self.steps_per_epoch
@@ -67,9 +67,9 @@ class Plan:
         yield from itertools.pairwise(ordered)
 
     def steps_per_call(self, most: int, step: int = 0) -> int:
-        """The most steps, up to `most`, that end with every stretch, checkpoint and picture."""
+        """The most steps, up to `most`, that end with every call of fit, checkpoint and picture."""
         lengths = [self.checkpoint_every or 0, self.explain_every or 0]
-        for first, last in self.stretches(step):
+        for first, last in self.fits(step):
             lengths.append(min(last - first, self.steps_per_epoch))
         # With nothing left to train, any number does.
         common = math.gcd(*lengths) or 1

@@ -158,7 +158,7 @@ class Saver(keras.callbacks.Callback):
             raise Interrupted
 
     @contextmanager
-    def heeding_signals(self) -> Iterator[None]:
+    def handling_signals(self) -> Iterator[None]:
         """Within the block the first signal stops after the step, a second one at once."""
 
         def stop() -> None:

@@ -69,7 +69,7 @@ def texts(
     Args:
         model: functional.
         configuration: YAML.
-        command: the words of the command line.
+        command: the arguments of the command line.
         data: what was trained on, a line.
     """
     line = files.clipped(shlex.join(command), 2000)

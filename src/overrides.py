@@ -1,4 +1,4 @@
-"""The words of a command line, read before Hydra sees any of them.
+"""The overrides and flags of a command line, read before Hydra sees any of them.
 
 Hydra's own keys and flags can import modules, unpickle files and make folders. The program means
 none of them but these: `-m`, `--help`, `--cfg job`, and Hydra's usual launcher by its name.
@@ -40,7 +40,7 @@ _FUNCTION = re.compile(
 
 
 @dataclass
-class Words:
+class CommandLine:
     """What a command line asks for.
 
     Attributes:
@@ -77,41 +77,43 @@ def _defaults(config_name: str) -> dict[str, str | None]:
     return {group: choice for entry in chosen for group, choice in entry.items()}
 
 
-def read(arguments: list[str], config_name: str, keys: Mapping[str, Key]) -> Words:
+def read(arguments: list[str], config_name: str, keys: Mapping[str, Key]) -> CommandLine:
     """Reads a command line.
 
     Args:
-        arguments: its words.
+        arguments: what follows the name of the command.
         config_name: primary configuration in `configs/`.
         keys: what may be set.
 
     Raises:
-        UserError: a word is none that the program means.
+        UserError: an argument is none that the program means.
     """
-    words, settings = Words(), []
+    line, settings = CommandLine(), []
     rest = iter(arguments)
-    for word in rest:
-        if len(word) > _LONGEST:
-            raise UserError(f"expected words of at most {_LONGEST:,} characters; received {word}")
-        flag, _, value = word.partition("=")
+    for argument in rest:
+        if len(argument) > _LONGEST:
+            raise UserError(
+                f"expected arguments of at most {_LONGEST:,} characters; received {argument}"
+            )
+        flag, _, value = argument.partition("=")
         if flag in _FLAGS and (not value or _FLAGS[flag] == "show"):
-            setattr(words, _FLAGS[flag], True)
+            setattr(line, _FLAGS[flag], True)
             value = value or (next(rest, "") if _FLAGS[flag] == "show" else "")
             if _FLAGS[flag] == "show" and value != "job":
                 raise UserError(f"expected --cfg job; received --cfg {value}")
-        elif word.startswith("-"):
+        elif argument.startswith("-"):
             known = "key=value, -m, --help, --cfg job or --version"
             near = nearest(flag.lstrip("-").replace("-", "_"), keys)
-            raise UserError(f"expected {known}; received {word}{near}")
-        elif word in keys or "=" in word:
-            settings.append(word)
+            raise UserError(f"expected {known}; received {argument}{near}")
+        elif argument in keys or "=" in argument:
+            settings.append(argument)
         else:
-            words.topics.append(word)
-    if words.topics and not words.help:
-        raise UserError(f"expected words of the form key=value; received {words.topics[0]!r}")
-    reader = _Reader(config_name, keys, words.multirun)
-    words.settings = [setting for word in settings for setting in reader.setting(word)]
-    return words
+            line.topics.append(argument)
+    if line.topics and not line.help:
+        raise UserError(f"expected arguments of the form key=value; received {line.topics[0]!r}")
+    reader = _Reader(config_name, keys, line.multirun)
+    line.settings = [setting for argument in settings for setting in reader.setting(argument)]
+    return line
 
 
 def jobs(settings: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -138,12 +140,12 @@ def jobs(settings: list[str]) -> Iterator[tuple[str, list[str]]]:
     if count > _MOST_JOBS:
         raise UserError(f"expected at most {_MOST_JOBS:,} jobs; received more")
     for job in itertools.product(*choices):
-        name = ",".join(word for word, varied in job if varied)
-        yield name, [word for word, _ in job]
+        name = ",".join(argument for argument, varied in job if varied)
+        yield name, [argument for argument, _ in job]
 
 
 def nearest(key: str, keys: Mapping[str, Key] | list[str]) -> str:
-    """The nearest key that there is, as a hint behind the word that was received; or nothing."""
+    """The nearest key that there is, as a hint behind what was received; or nothing."""
     found = difflib.get_close_matches(key, list(keys), 1, 0.75)
     last = [name for name in keys if name.rpartition(".")[2] == key.rpartition(".")[2]]
     found = found or last[:1]
@@ -163,16 +165,16 @@ class _Reader:
         self.multirun = multirun
         self.parser = OverridesParser.create()
 
-    def setting(self, word: str) -> list[str]:
-        """Returns the word as Hydra is to read it; nothing for what changes nothing."""
-        key, equals, value = word.strip().partition("=")
+    def setting(self, argument: str) -> list[str]:
+        """Returns the argument as Hydra is to read it; nothing for what changes nothing."""
+        key, equals, value = argument.strip().partition("=")
         key = key.strip().lstrip("+")
         if equals and not key:
-            raise UserError(f"expected words that compose; received {word}")
+            raise UserError(f"expected arguments that compose; received {argument}")
         if not equals:
-            raise UserError(f"expected words of the form key=value; received {word!r}")
+            raise UserError(f"expected arguments of the form key=value; received {argument!r}")
         if key.startswith("~"):
-            raise UserError(f"expected key=value, which takes nothing away; received {word}")
+            raise UserError(f"expected key=value, which takes nothing away; received {argument}")
         if re.match(r"hydra\b", key):
             if key == "hydra/launcher" and value in _LAUNCHERS:
                 return []
@@ -235,7 +237,7 @@ class _Reader:
     def _parsed(self, key: str, value: str) -> Override | None:
         try:
             return self.parser.parse_override(f"{key}={value}")
-        # Numbers of thousands of digits, brackets without end, and whatever is no word of Hydra's.
+        # Numbers of thousands of digits, brackets without end, and whatever Hydra cannot parse.
         except Exception:
             return None
 

@@ -1,9 +1,9 @@
-"""What a command line's words become before Hydra reads them."""
+"""What a command line's arguments become before Hydra reads them."""
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src import config, words
+from src import config, overrides
 from src.config.keys import keys
 from src.errors import UserError
 
@@ -11,12 +11,12 @@ KEYS = keys(config.Train, config.Resume)
 
 
 def settings(*said):
-    return words.read(list(said), "train", KEYS).settings
+    return overrides.read(list(said), "train", KEYS).settings
 
 
-def value(word):
-    """What Hydra makes of a word."""
-    (setting,) = settings(word)
+def value(argument):
+    """What Hydra makes of a argument."""
+    (setting,) = settings(argument)
     return OverridesParser.create().parse_override(setting).value()
 
 
@@ -44,28 +44,28 @@ def test_what_is_quoted_already_or_no_text_stays():
 
 
 def test_a_multirun_is_every_combination():
-    said = words.read(["model=lenet5,fcn", "-m", "seed=range(0,2)"], "train", KEYS)
+    said = overrides.read(["model=lenet5,fcn", "-m", "seed=range(0,2)"], "train", KEYS)
     assert said.multirun
-    assert list(words.jobs(said.settings)) == [
+    assert list(overrides.jobs(said.settings)) == [
         ("model=lenet5,seed=0", ["model=lenet5", "seed=0"]),
         ("model=lenet5,seed=1", ["model=lenet5", "seed=1"]),
         ("model=fcn,seed=0", ["model=fcn", "seed=0"]),
         ("model=fcn,seed=1", ["model=fcn", "seed=1"]),
     ]
-    said = words.read(["-m", "run_dir=1e-3,2024_01_31"], "train", KEYS)
-    assert [job for _, job in words.jobs(said.settings)] == [
+    said = overrides.read(["-m", "run_dir=1e-3,2024_01_31"], "train", KEYS)
+    assert [job for _, job in overrides.jobs(said.settings)] == [
         ["run_dir='1e-3'"],
         ["run_dir='2024_01_31'"],
     ]
 
 
 def test_a_multirun_has_an_end():
-    said = words.read(["-m", "seed=range(0,1000000000000)"], "train", KEYS)
+    said = overrides.read(["-m", "seed=range(0,1000000000000)"], "train", KEYS)
     with pytest.raises(UserError, match="at most 10,000 jobs"):
-        list(words.jobs(said.settings))
-    said = words.read(["-m", "optimizer.decay=interval(0,1)"], "train", KEYS)
+        list(overrides.jobs(said.settings))
+    said = overrides.read(["-m", "optimizer.decay=interval(0,1)"], "train", KEYS)
     with pytest.raises(UserError, match="expected values to choose from"):
-        list(words.jobs(said.settings))
+        list(overrides.jobs(said.settings))
 
 
 def test_every_key_says_what_it_means():
