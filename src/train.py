@@ -16,7 +16,7 @@ from src.errors import UserError
 if TYPE_CHECKING:
     from src.data.dataset import DataSet
     from src.experiment import Experiment
-    from src.training.checkpoints import Checkpoint
+    from src.training.checkpoint import Checkpoint
 
 
 def main(values: dict[str, Any], arguments: list[str]) -> int:

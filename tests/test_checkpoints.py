@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.training.checkpoints import Checkpoints, State
+from src.training.checkpoint import State
+from src.training.checkpoints import Checkpoints
 from src.training.model import TrainingModel
 
 STEPS = (10, 20, 30)

@@ -18,7 +18,8 @@ from src.data.splits import spread
 from src.errors import UserError
 from src.models.build import build
 from src.training import losses, output
-from src.training.checkpoints import Checkpoint, Checkpoints
+from src.training.checkpoint import Checkpoint
+from src.training.checkpoints import Checkpoints
 from src.training.feature_store import Featured, featured
 from src.training.model import TrainingModel
 from src.training.tasks import for_task

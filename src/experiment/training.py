@@ -17,7 +17,7 @@ from src import config, results
 from src.data import pipeline
 from src.experiment import Experiment
 from src.training import callbacks, history, optimizers, output, summaries
-from src.training.checkpoints import Checkpoint
+from src.training.checkpoint import Checkpoint
 from src.training.curves import CurvesLogger
 from src.training.plan import Plan
 from src.training.pruning import Pruning

@@ -15,7 +15,8 @@ import numpy as np
 
 from src import runs, signals
 from src.errors import UserError
-from src.training.checkpoints import Checkpoint, Checkpoints, State
+from src.training.checkpoint import Checkpoint, State
+from src.training.checkpoints import Checkpoints
 from src.training.output import log
 from src.training.plan import Plan
 from src.training.tasks import Task
