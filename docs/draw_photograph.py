@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from sklearn.datasets import load_sample_image
 
 from src.layers.initializers import Bilinear
-from src.layers.pooling import CropLike2D
+from src.layers.upsampling import CropLike2D
 
 FILE = Path(__file__).parent / "figures" / "photograph.png"
 MAPS, SHOWN = 64, 14

@@ -12,12 +12,8 @@ from omegaconf import OmegaConf
 
 from src import config, describe
 from src.errors import UserError
-from src.layers.pooling import (
-    AverageUnpool2D,
-    DepthwiseConv2DTranspose,
-    MaxPoolWithArgmax2D,
-    MaxUnpool2D,
-)
+from src.layers.pooling import AverageUnpool2D, MaxPoolWithArgmax2D, MaxUnpool2D
+from src.layers.upsampling import DepthwiseConv2DTranspose
 from src.models import layer_table
 from src.models.anatomy import anatomy
 from src.models.build import build

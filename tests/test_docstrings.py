@@ -8,7 +8,8 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("module", "examples"), [("pooling", 5), ("lenet5", 3), ("initializers", 1)]
+    ("module", "examples"),
+    [("pooling", 3), ("upsampling", 2), ("lenet5", 3), ("initializers", 1)],
 )
 def test_the_examples_of_the_layers_come_out(module, examples):
     module = importlib.import_module(f"src.layers.{module}")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = """
 src.errors  src.tensors
 src.files
-src.quiet  src.signals
+src.quiet  src.signals  src.quoting
 src.figures.*
 src.config.*  src.runs
 src.results  src.epochs  src.overrides
@@ -30,11 +30,11 @@ src.data.locate
 src.data.sources.*  src.data.pipeline
 src.arithmetic.sizes  src.arithmetic.reference  src.layers.bitmaps
 src.arithmetic.costs  src.arithmetic.receptive_field
-src.kernels.adam  src.kernels.indexing  src.layers.initializers
+src.kernels.adam  src.kernels.indexing  src.layers.initializers  src.layers.arguments
 src.kernels.activations  src.kernels.depth_to_space  src.kernels.shards
 src.kernels.space_to_depth  src.kernels.strided  src.kernels.windows
 src.kernels.lenet5  src.kernels.pooling
-src.kernels.accelerate  src.layers.lenet5  src.layers.pooling
+src.kernels.accelerate  src.layers.lenet5  src.layers.pooling  src.layers.upsampling
 src.layers  src.layers.adjoints
 src.models.weight_files
 src.models.vgg16
@@ -47,6 +47,7 @@ src.training.plan  src.training.averages  src.training.earlier  src.training.fai
 src.training.model
 src.training.stored
 src.training.baselines  src.training.evaluation
+src.training.checkpoint
 src.training.tasks  src.training.checkpoints
 src.training.feature_store
 src.training.features

@@ -6,7 +6,7 @@ import pytest
 
 from src.arithmetic import reference
 from src.layers.initializers import Bilinear
-from src.layers.pooling import DepthwiseConv2DTranspose
+from src.layers.upsampling import DepthwiseConv2DTranspose
 
 FACTORS = [2, 3, 4, 5, 8, 16]
 RNG = np.random.default_rng(0)

@@ -12,12 +12,8 @@ from keras import ops
 
 from src.arithmetic import reference
 from src.kernels import windows
-from src.layers.pooling import (
-    AverageUnpool2D,
-    DepthwiseConv2DTranspose,
-    MaxPoolWithArgmax2D,
-    MaxUnpool2D,
-)
+from src.layers.pooling import AverageUnpool2D, MaxPoolWithArgmax2D, MaxUnpool2D
+from src.layers.upsampling import DepthwiseConv2DTranspose
 
 VECTORS = Path(__file__).parent / "vectors" / "pytorch_pooling.npz"
 RNG = np.random.default_rng(0)

@@ -22,8 +22,8 @@ import jax, keras, numpy as np
 from keras import ops
 from src.arithmetic import reference
 from src.layers.initializers import Bilinear
-from src.layers.pooling import AverageUnpool2D, DepthwiseConv2DTranspose
-from src.layers.pooling import MaxPoolWithArgmax2D, MaxUnpool2D
+from src.layers.pooling import AverageUnpool2D, MaxPoolWithArgmax2D, MaxUnpool2D
+from src.layers.upsampling import DepthwiseConv2DTranspose
 
 assert keras.backend.backend() == "jax"
 rng = np.random.default_rng(0)

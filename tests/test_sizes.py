@@ -275,7 +275,7 @@ def test_costs_by_hand():
     assert costs.dense_cost(3, 2, bias=False) == costs.Cost(6, 6, 6)
     # 2 outputs of 3x3 over 4 inputs, at 5x5 places: 72 weights and 2 biases
     assert costs.conv2d_cost((5, 5, 2), (3, 3), 4) == costs.Cost(74, 1850, 1800)
-    assert costs.conv2d_cost((5, 5, 2), (3, 3), 4, bias=False) == costs.Cost(72, 1800, 1800)
+    assert costs.conv2d_cost((5, 5, 2), 3, 4, bias=False) == costs.Cost(72, 1800, 1800)
     assert costs.depthwise_conv2d_cost((5, 5, 4), (3, 3)) == costs.Cost(40, 1000, 900)
     # 3x3 inputs of 4 through a 2x2 kernel to 2 outputs, and 6x6 biases of each
     assert costs.conv2d_transpose_cost((3, 3, 4), (6, 6, 2), (2, 2)) == costs.Cost(34, 360, 288)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+Sides = int | tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -41,13 +43,13 @@ def dense_cost(inputs: int, outputs: int, bias: bool = True) -> Cost:
 
 
 def conv2d_cost(
-    outputs: tuple[int, int, int], kernel: tuple[int, int], inputs: int, bias: bool = True
+    outputs: tuple[int, int, int], kernel: Sides, inputs: int, bias: bool = True
 ) -> Cost:
     """Returns the cost of a convolution.
 
     Args:
         outputs: height, width and channels of the output.
-        kernel: height and width of the kernel.
+        kernel: height and width of the kernel, or one number for both.
         inputs: input channels that an output channel sees (all, or one group of them).
         bias: whether each output channel has a bias.
     """
@@ -55,25 +57,23 @@ def conv2d_cost(
 
 
 def sparse_conv2d_cost(
-    outputs: tuple[int, int, int], kernel: tuple[int, int], pairs: int, bias: bool = True
+    outputs: tuple[int, int, int], kernel: Sides, pairs: int, bias: bool = True
 ) -> Cost:
     """Returns the cost of a convolution in which only some pairs of channels are connected.
 
     Args:
         outputs: height, width and channels of the output.
-        kernel: height and width of the kernel.
+        kernel: height and width of the kernel, or one number for both.
         pairs: connected pairs of an input and an output channel, 60 for `C3_TABLE`.
         bias: whether each output channel has a bias.
     """
     height, width, channels = outputs
-    weights = math.prod(kernel) * pairs
+    weights = math.prod(_both(kernel)) * pairs
     parameters = weights + bias * channels
     return Cost(parameters, parameters * height * width, weights * height * width)
 
 
-def depthwise_conv2d_cost(
-    outputs: tuple[int, int, int], kernel: tuple[int, int], bias: bool = True
-) -> Cost:
+def depthwise_conv2d_cost(outputs: tuple[int, int, int], kernel: Sides, bias: bool = True) -> Cost:
     """Returns the cost of a convolution of each channel with its own kernel."""
     return sparse_conv2d_cost(outputs, kernel, outputs[2], bias)
 
@@ -81,7 +81,7 @@ def depthwise_conv2d_cost(
 def conv2d_transpose_cost(
     inputs: tuple[int, int, int],
     outputs: tuple[int, int, int],
-    kernel: tuple[int, int],
+    kernel: Sides,
     bias: bool = True,
 ) -> Cost:
     """Returns the cost of a transposed convolution.
@@ -92,21 +92,25 @@ def conv2d_transpose_cost(
     Args:
         inputs: height, width and channels of the input.
         outputs: height, width and channels of the output.
-        kernel: height and width of the kernel.
+        kernel: height and width of the kernel, or one number for both.
         bias: whether each output channel has a bias.
     """
-    weights = math.prod(kernel) * inputs[2] * outputs[2]
+    weights = math.prod(_both(kernel)) * inputs[2] * outputs[2]
     uses = weights * inputs[0] * inputs[1]
     return Cost(weights + bias * outputs[2], uses + bias * math.prod(outputs), uses)
 
 
-def subsampling_cost(outputs: tuple[int, int, int], window: tuple[int, int]) -> Cost:
+def subsampling_cost(outputs: tuple[int, int, int], window: Sides) -> Cost:
     """Returns the cost of LeNet-5's S2 or S4: the sum of a window, a coefficient and a bias."""
     units = math.prod(outputs)
-    uses = units * math.prod(window)
+    uses = units * math.prod(_both(window))
     return Cost(2 * outputs[2], uses + units, uses)
 
 
 def rbf_cost(inputs: int, outputs: int) -> Cost:
     """Returns the cost of LeNet-5's output: distances to centres that are not trained."""
     return Cost(0, inputs * outputs, inputs * outputs)
+
+
+def _both(sides: Sides) -> tuple[int, int]:
+    return (sides, sides) if isinstance(sides, int) else sides

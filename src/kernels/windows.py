@@ -20,8 +20,8 @@ from src.kernels import indexing
 from src.tensors import Size, Tensor
 
 
-class Windows(NamedTuple):
-    """Windows along one axis: `count` of them, of which the first starts at pixel `-lead`."""
+class Axis(NamedTuple):
+    """The windows along one axis: `count` of them, of which the first starts at pixel `-lead`."""
 
     size: Size
     kernel: int
@@ -30,7 +30,7 @@ class Windows(NamedTuple):
     lead: Size
 
 
-def along(size: Size, kernel: int, stride: int, padding: str) -> Windows:
+def along(size: Size, kernel: int, stride: int, padding: str) -> Axis:
     """Returns the windows of pooling along an axis of `size`.
 
     Raises:
@@ -39,18 +39,18 @@ def along(size: Size, kernel: int, stride: int, padding: str) -> Windows:
     if isinstance(size, int):
         count = sizes.conv_output_size(size, kernel, stride, padding)
         lead = sizes.conv_padding(size, kernel, stride, padding)[0]
-        return Windows(size, kernel, stride, count, lead)
+        return Axis(size, kernel, stride, count, lead)
     if padding == "valid":
-        return Windows(size, kernel, stride, (size - kernel) // stride + 1, 0)
+        return Axis(size, kernel, stride, (size - kernel) // stride + 1, 0)
     count = (size + stride - 1) // stride
     lead = ops.maximum((count - 1) * stride + kernel - size, 0) // 2
-    return Windows(size, kernel, stride, count, lead)
+    return Axis(size, kernel, stride, count, lead)
 
 
-def likely(size: int, count: int) -> Windows:
+def likely(size: int, count: int) -> Axis:
     """Returns the windows side by side that make `count` out of `size`, as far as that tells."""
     stride = sizes.likely_window(size, count)
-    return Windows(size, stride, stride, count, max(count * stride - size, 0) // 2)
+    return Axis(size, stride, stride, count, max(count * stride - size, 0) // 2)
 
 
 def compilable(x: Tensor) -> bool:
@@ -84,7 +84,7 @@ def fused(kernel: Callable[..., Any], compiled: bool = True) -> Callable[..., An
     return run
 
 
-def pool(x: Tensor, grid: tuple[Windows, Windows], sliced: bool) -> tuple[Tensor, Tensor]:
+def pool(x: Tensor, grid: tuple[Axis, Axis], sliced: bool) -> tuple[Tensor, Tensor]:
     """Reduces the windows along their rows, then along their columns.
 
     The first maximum of the rows' first maxima is the first in row-major order.
@@ -112,7 +112,7 @@ def pool(x: Tensor, grid: tuple[Windows, Windows], sliced: bool) -> tuple[Tensor
 
 
 def _taps(
-    x: Tensor, windows: Windows, axis: int, sliced: bool, dtype: str
+    x: Tensor, windows: Axis, axis: int, sliced: bool, dtype: str
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields the first element of every window, then the second, and so on, and their positions.
 
@@ -132,7 +132,7 @@ def _taps(
             yield ops.take(x, position, axis=axis), position
 
 
-def _pad_for_slices(x: Tensor, grid: tuple[Windows, Windows]) -> Tensor:
+def _pad_for_slices(x: Tensor, grid: tuple[Axis, Axis]) -> Tensor:
     dtype = keras.backend.standardize_dtype(x.dtype)
     lowest = -np.inf if keras.backend.is_float_dtype(dtype) else np.iinfo(dtype).min
     ends = [(w.count - 1) * w.stride + w.kernel - w.lead for w in grid]
@@ -150,7 +150,7 @@ def _first_maximum(candidates: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor,
     return best, label
 
 
-def all_own(indices: Tensor, grid: tuple[Windows, Windows]) -> Tensor:
+def all_own(indices: Tensor, grid: tuple[Axis, Axis]) -> Tensor:
     """Whether every index lies in its own window and channel; then none is outside, none twice."""
     rows, columns = grid
     channels = indices.shape[-1]
@@ -164,7 +164,7 @@ def all_own(indices: Tensor, grid: tuple[Windows, Windows]) -> Tensor:
     return ops.all(own)
 
 
-def place(values: Tensor, indices: Tensor, grid: tuple[Windows, Windows]) -> Tensor:
+def place(values: Tensor, indices: Tensor, grid: tuple[Axis, Axis]) -> Tensor:
     """Unpools indices that lie in their own windows."""
     rows, columns = grid
     chosen = indices[:, :, None, :, None] == _positions(indices, grid)
@@ -174,7 +174,7 @@ def place(values: Tensor, indices: Tensor, grid: tuple[Windows, Windows]) -> Ten
     return _shift(_shift(framed, 1, rows.lead, rows.size), 2, columns.lead, columns.size)
 
 
-def pick(maps: Tensor, indices: Tensor, grid: tuple[Windows, Windows]) -> Tensor:
+def pick(maps: Tensor, indices: Tensor, grid: tuple[Axis, Axis]) -> Tensor:
     """The adjoint of `place`: what the maps hold at each index."""
     rows, columns = grid
     framed = _shift(maps, 1, -rows.lead, rows.count * rows.stride)
@@ -189,7 +189,7 @@ def pick(maps: Tensor, indices: Tensor, grid: tuple[Windows, Windows]) -> Tensor
     return picked
 
 
-def _positions(indices: Tensor, grid: tuple[Windows, Windows]) -> Tensor:
+def _positions(indices: Tensor, grid: tuple[Axis, Axis]) -> Tensor:
     """Indices of all cells of the windows, `[rows, stride, columns, stride, channels]`."""
     rows, columns = grid
     channels = indices.shape[-1]

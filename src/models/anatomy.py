@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from keras import layers as kl
@@ -24,6 +25,7 @@ from src.layers import (
 )
 from src.models.vgg16 import CaffeScaling
 
+Value = TypeVar("Value")
 Sides = tuple[int, int]
 Shape = tuple[int, ...]
 
@@ -91,7 +93,7 @@ def anatomy(layer: kl.Layer, inputs: Shape, outputs: Shape) -> tuple[Geometry | 
             return _sliding(inputs, (2, 2), (2, 2), "valid"), cost
         case MaxUnpool2D():
             likely = map(sizes.likely_window, outputs[:2], inputs[:2])
-            return _replicating(inputs, outputs, _pair(likely)), Cost()
+            return _replicating(inputs, outputs, _two(likely)), Cost()
         case AverageUnpool2D():
             return _replicating(inputs, outputs, layer.pool_size), Cost()
         case kl.ZeroPadding2D():
@@ -142,7 +144,7 @@ def _upsampling(size: Sides, reach: int) -> Geometry:
         Window(s if reach == 1 else 2 * s - s % 2, s, (reach - 1) * (s // 2), transposed=True)
         for s in size
     )
-    return Geometry(_pair(size), _pair(size), None, _two(axes))
+    return Geometry(_two(size), _two(size), None, _two(axes))
 
 
 def _sliding(
@@ -153,7 +155,7 @@ def _sliding(
         Window((k - 1) * d + 1, s, sizes.conv_padding(n, k, s, padding, d)[0])
         for n, k, s, d in zip(inputs[:2], kernel, stride, dilation, strict=True)
     )
-    return Geometry(_pair(kernel), _pair(stride), padding, _two(axes))
+    return Geometry(_two(kernel), _two(stride), padding, _two(axes))
 
 
 def _stamping(layer: kl.Layer, inputs: Shape, outputs: Shape, dilation: Sides = (1, 1)) -> Geometry:
@@ -163,7 +165,7 @@ def _stamping(layer: kl.Layer, inputs: Shape, outputs: Shape, dilation: Sides = 
         k, s, d = layer.kernel_size[axis], layer.strides[axis], dilation[axis]
         crop = sizes.conv_transpose_crop(inputs[axis], k, s, layer.padding, outputs[axis], d)
         axes.append(Window((k - 1) * d + 1, s, crop, transposed=True))
-    return Geometry(_pair(layer.kernel_size), _pair(layer.strides), layer.padding, _two(axes))
+    return Geometry(_two(layer.kernel_size), _two(layer.strides), layer.padding, _two(axes))
 
 
 def _replicating(inputs: Shape, outputs: Shape, side: Sides) -> Geometry:
@@ -172,16 +174,11 @@ def _replicating(inputs: Shape, outputs: Shape, side: Sides) -> Geometry:
         Window(s, s, max(n * s - size, 0) // 2, transposed=True)
         for n, size, s in zip(inputs[:2], outputs[:2], side, strict=True)
     )
-    return Geometry(_pair(side), _pair(side), None, _two(axes))
+    return Geometry(_two(side), _two(side), None, _two(axes))
 
 
-def _pair(values: Iterable[int]) -> Sides:
+def _two(values: Iterable[Value]) -> tuple[Value, Value]:
     first, second = values
-    return first, second
-
-
-def _two(windows_: Iterable[Window]) -> tuple[Window, Window]:
-    first, second = windows_
     return first, second
 
 
