@@ -9,20 +9,34 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field, ValidationError
 
-from src import runs, signals
+from src import files, runs, signals
 from src.errors import UserError
 from src.overrides import CONFIGS
 
 # A `key=value` argument of a run, as records of several runs hold it.
 Setting = Annotated[str, Field(pattern=r"^[a-z0-9_.]+=")]
+Record = TypeVar("Record", bound=BaseModel)
 # Names the descriptors, as `reading,writing`, by which a run is asked about after each epoch.
 PIPES = "DECONV_PRUNER"
 # A process whose parent was killed saves after its step; nothing is lost if it takes longer.
 _PATIENCE = 60.0
+
+
+def read_record(path: Path, form: type[Record], what: str) -> Record:
+    """Reads what several runs' folder says of them.
+
+    Raises:
+        UserError: it cannot be read, or is of another form.
+    """
+    try:
+        return form.model_validate_json(files.read(path))
+    except (OSError, ValidationError) as error:
+        line = str(error).partition("\n")[0]
+        raise UserError(f"{path}: expected {what}; received {files.clipped(line)}") from error
 
 
 def overrides(settings: Sequence[str], folder: Path | None) -> list[str]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from src import children, files, results, runs, signals
 from src.errors import UserError
@@ -204,11 +204,7 @@ def _forget_if_none_began(parent: Path) -> None:
 
 def _read(folder: Path) -> list[_Planned]:
     path = folder / RECORD
-    try:
-        jobs = _Record.model_validate_json(files.read(path)).jobs
-    except (OSError, ValidationError) as error:
-        line = str(error).partition("\n")[0]
-        raise UserError(f"{path}: expected jobs; received {files.clipped(line)}") from error
+    jobs = children.read_record(path, _Record, "jobs").jobs
     for job in jobs:
         if job.folder in (".", "..") or (folder / job.folder).is_symlink():
             raise UserError(f"{path}: expected a folder beside it; received {job.folder}")

@@ -17,6 +17,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
+from src import quoting
 from src.config.keys import Key
 from src.errors import UserError
 
@@ -211,13 +212,13 @@ class _Reader:
         if kind == "text" or (kind == "texts" and self.multirun):
             if self.multirun and _FUNCTION.fullmatch(value):
                 return value
-            parts = _parts(value) if self.multirun else [value]
+            parts = quoting.parts(value) if self.multirun else [value]
             return ",".join(self._text(key, part) for part in parts)
         if kind == "texts":
             return self._text(key, value)
         parsed = self._parsed(key, value)
         if parsed is None:
-            return _quoted(value)
+            return quoting.quoted(value)
         if parsed.is_sweep_override() and not self.multirun:
             raise UserError(f"{key}: expected one value, or -m to run each; received {value}")
         return value
@@ -228,11 +229,11 @@ class _Reader:
             return stripped
         if stripped[:1] == "[" and stripped[-1:] == "]":
             if self.keys[key].kind == "texts":
-                parts = _parts(stripped[1:-1]) if stripped[1:-1].strip() else []
+                parts = quoting.parts(stripped[1:-1]) if stripped[1:-1].strip() else []
                 return f"[{','.join(self._text(key, part.strip()) for part in parts)}]"
             if self._parsed(key, stripped):
                 return stripped
-        return _quoted(value)
+        return quoting.quoted(value)
 
     def _parsed(self, key: str, value: str) -> Override | None:
         try:
@@ -240,30 +241,3 @@ class _Reader:
         # Numbers of thousands of digits, brackets without end, and whatever Hydra cannot parse.
         except Exception:
             return None
-
-
-def _parts(text: str) -> list[str]:
-    """Splits at the commas that stand in no quotes, no brackets and behind no backslash."""
-    parts, depth, quote, escaped = [""], 0, "", False
-    for character in text:
-        if not (escaped or quote or depth) and character == ",":
-            parts.append("")
-            continue
-        parts[-1] += character
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"" and not parts[-1][:-1].strip():
-            quote = character
-        else:
-            depth = max(0, depth + (character in "[{(") - (character in ")}]"))
-    return parts
-
-
-def _quoted(value: str) -> str:
-    # A backslash is one but in front of a quote, the last one included.
-    escaped = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + end[2].replace("'", r"\'"), value)
-    return f"'{escaped}'"

@@ -144,11 +144,7 @@ def _read(folder: Path, options: SearchOptions, said: list[str]) -> _Record:
             f"received {min(others)}="
         )
     path = folder / RECORD
-    try:
-        record = _Record.model_validate_json(files.read(path))
-    except (OSError, ValidationError) as error:
-        line = str(error).partition("\n")[0]
-        raise UserError(f"{path}: expected a study; received {files.clipped(line)}") from error
+    record = children.read_record(path, _Record, "a study")
     for argument in record.settings:
         if argument.startswith(_NOT_A_RUN_S):
             raise UserError(

@@ -19,9 +19,6 @@ from src.config.commands import (
     ConfigError,
     Describe,
     Eval,
-    Explain,
-    Method,
-    Network,
     Predict,
     Resume,
     Train,
@@ -35,6 +32,7 @@ from src.config.datasets.oxford_iiit_pet import OxfordPet
 from src.config.datasets.photographs import Photographs
 from src.config.datasets.scenes import Scenes
 from src.config.datasets.tfds import Tfds, TfdsMasks
+from src.config.explain import Explain, Method, Network
 from src.config.model import Model, TaskName
 from src.config.models.autoencoder import Autoencoder
 from src.config.models.fcn import Fcn
