@@ -48,6 +48,8 @@ def write_mnist(path: Path) -> None:
         y_train=np.concatenate([part.targets for part in parts]),
         x_test=test.images,
         y_test=test.targets,
+        batch=100,
+        classes=10,
     )
 
 

@@ -19,17 +19,17 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from benchmarks import peer
-
-BATCH = 100
+from benchmarks import keras_fcn, peer
 
 
 def _scaled_tanh(x: keras.KerasTensor) -> keras.KerasTensor:
     return 1.7159 * keras.ops.tanh(x * (2 / 3))
 
 
-def network(name: str) -> keras.Model:
+def network(name: str, shape: tuple[int, ...], classes: int) -> keras.Model:
     """The layers of `src.models`, as one would write them."""
+    if name in keras_fcn.CONVOLUTIONS:
+        return keras_fcn.network(name, shape, classes)
     tanh = {"activation": _scaled_tanh}
     silu = {"activation": "silu"}
     same = {"padding": "same"}
@@ -61,7 +61,7 @@ def network(name: str) -> keras.Model:
             layers.Activation("sigmoid", dtype="float32"),
         ],
     }
-    return keras.Sequential([keras.Input((28, 28, 1)), *stacks[name]])
+    return keras.Sequential([keras.Input(shape), *stacks[name]])
 
 
 class _Clock(keras.callbacks.Callback):
@@ -83,21 +83,23 @@ def train(data: str, name: str, feed: str, precision: str, steps: int) -> dict[s
     if precision == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     arrays = np.load(data)
-    x = arrays["x_train"][: steps * BATCH].astype("float32") / 255
-    y = x if name == "autoencoder" else arrays["y_train"][: steps * BATCH]
-    model, clock = network(name), _Clock()
+    batch, classes = int(arrays["batch"]), int(arrays["classes"])
+    x = arrays["x_train"][: steps * batch].astype("float32") / 255
+    y = x if name == "autoencoder" else arrays["y_train"][: steps * batch]
+    model, clock = network(name, x.shape[1:], classes), _Clock()
     if name == "autoencoder":
         model.compile("adam", "mse")
     else:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        void = classes if name == "street" else None
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=void)
         model.compile("adam", loss, metrics=["accuracy"])
     settings = {"epochs": 2, "callbacks": [clock], "verbose": 0}
     if feed == "arrays":
-        model.fit(x, y, batch_size=BATCH, **settings)
+        model.fit(x, y, batch_size=batch, **settings)
     else:
-        pipeline = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(BATCH)
+        pipeline = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(batch)
         model.fit(pipeline.prefetch(tf.data.AUTOTUNE), **settings)
-    speed = steps * BATCH / clock.seconds[1]
+    speed = steps * batch / clock.seconds[1]
     return {"images_per_second": speed, "parameters": model.count_params()}
 
 

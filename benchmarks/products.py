@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from benchmarks import contest
+from benchmarks.setups import SETUPS
 from src import machine
 
 if TYPE_CHECKING:
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 # LeNet-5 is trained after space to depth, not layer by layer.
-MODELS = ("lenet_mnist", "autoencoder")
+MODELS = ("lenet_mnist", "autoencoder", "fcn", "street")
 PRODUCTS = ("forward", "input", "kernel")
 _READINGS, _TIMES = 15, 20
 
 
 def measure(model: str) -> contest.Measurement:
     """The milliseconds of each product, by layer, and the operations of one for a whole batch."""
-    settings = contest.composed(f"model={model}", "trainer.precision=bfloat16")
+    setup = SETUPS[model]
+    settings = contest.composed(*setup.arguments, "trainer.precision=bfloat16")
     machine.share_threads(settings)
     # Of operations that run at once, none could be timed.
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"
@@ -44,7 +46,7 @@ def measure(model: str) -> contest.Measurement:
     from src.models.layer_table import rows
 
     keras.config.set_dtype_policy("bfloat16")
-    network = build(settings.model, (28, 28, 1), 10)
+    network = build(settings.model, setup.shape, setup.classes)
     trainer = machine.resolved(settings).trainer
     share = trainer.batch_size // (trainer.shards or 1)
     layers = [layer for layer in network.layers if hasattr(layer, "kernel")]

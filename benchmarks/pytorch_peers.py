@@ -18,9 +18,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks import peer
-
-BATCH = 100
+from benchmarks import peer, pytorch_fcn
 
 
 class _ScaledTanh(nn.Module):
@@ -37,8 +35,10 @@ class _Normalise(nn.Module):
         return self.scale * x + self.offset
 
 
-def network(name: str) -> nn.Module:
+def network(name: str, channels: int, classes: int) -> nn.Module:
     """The layers of `src.models`, as one would write them."""
+    if name in pytorch_fcn.CONVOLUTIONS:
+        return pytorch_fcn.Fcn(name, channels, classes)
     stacks = {
         "lenet5": [
             *[nn.ZeroPad2d(2), _Normalise(1.275, -0.1)],
@@ -66,10 +66,12 @@ def network(name: str) -> nn.Module:
     return nn.Sequential(*stacks[name])
 
 
-def _in_memory(x: torch.Tensor, y: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _in_memory(
+    x: torch.Tensor, y: torch.Tensor, batch: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     order = torch.randperm(len(x))
-    for begin in range(0, len(x), BATCH):
-        chosen = order[begin : begin + BATCH]
+    for begin in range(0, len(x), batch):
+        chosen = order[begin : begin + batch]
         yield x[chosen], y[chosen]
 
 
@@ -79,30 +81,34 @@ def train(
     """Trains two epochs of `steps` steps, of which the second counts."""
     layout = torch.channels_last if order == "channels_last" else torch.contiguous_format
     arrays = np.load(data)
-    x = torch.from_numpy(arrays["x_train"][: steps * BATCH]).permute(0, 3, 1, 2).float() / 255
+    batch, classes = int(arrays["batch"]), int(arrays["classes"])
+    x = torch.from_numpy(arrays["x_train"][: steps * batch]).permute(0, 3, 1, 2).float() / 255
     x = x.contiguous(memory_format=layout)
-    y = torch.from_numpy(arrays["y_train"][: steps * BATCH]).long()
-    model = network(name).to(memory_format=layout)
+    y = torch.from_numpy(arrays["y_train"][: steps * batch]).long()
+    model = network(name, x.shape[1], classes).to(memory_format=layout)
     # Its fastest Adam on a processor.
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
-    loader = DataLoader(TensorDataset(x, y), BATCH, shuffle=True)
+    loader = DataLoader(TensorDataset(x, y), batch, shuffle=True)
     model.train()
     seconds = []
     for _ in range(2):
         begun = time.perf_counter()
-        for images, labels in _in_memory(x, y) if feed == "memory" else loader:
+        for images, labels in _in_memory(x, y, batch) if feed == "memory" else loader:
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                 outputs = model(images)
             if name == "autoencoder":
                 loss = functional.mse_loss(outputs.float(), images)
             else:
-                loss = functional.cross_entropy(outputs.float(), labels)
+                # Of a mask, the label after the last class is void.
+                loss = functional.cross_entropy(outputs.float(), labels, ignore_index=classes)
             loss.backward()
             optimizer.step()
         seconds.append(time.perf_counter() - begun)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return {"images_per_second": steps * BATCH / seconds[1], "parameters": parameters}
+    # Moving means and variances are weights to Keras; a count of batches is none.
+    weights = [*model.parameters(), *(buffer for buffer in model.buffers() if buffer.ndim)]
+    parameters = sum(weight.numel() for weight in weights)
+    return {"images_per_second": steps * batch / seconds[1], "parameters": parameters}
 
 
 class _Example(nn.Module):

@@ -1,12 +1,13 @@
 """Times the training of this project against plain Keras and PyTorch, taking turns.
 
-    python -m benchmarks.train [--rounds 5] [--steps 550] [--models lenet5 ...] [--peer-python P]
+    python -m benchmarks.train [--rounds 5] [--steps N] [--models lenet5 ...] [--peer-python P]
 
-The same network, batch of 100 and optimizer (Adam) on MNIST, each contender in a process of its
-own: one epoch to warm up, then the steps that count. Ours is `python -m src.train model=X` with
-all that it writes; its learning rate follows a schedule, and LeNet-5's weights decay. Peers train
-only. Whole processes are comparable with 550 steps, when all train two epochs; ours validates,
-draws, saves and tests in that time, too.
+The same network, batch and optimizer (Adam) on the same data, each contender in a process of its
+own: one epoch to warm up, then the steps that count. Ours is `python -m src.train` with all that it
+writes; its learning rate follows a schedule, and LeNet-5's weights and those of `street` decay.
+Peers train only: of `street` they have windows in memory that ours cuts out of pictures, mirrors
+and scales, and weigh no class. Whole processes are comparable where all train two epochs, which is
+so unless `--steps` asks for less of MNIST; ours validates, draws, saves and tests in that time.
 
 The share of the machine: the multiply-adds of a training step, three times those of the layers
 less the gradient of the image, against the fastest product of two large matrices.
@@ -23,14 +24,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from benchmarks import contest
 from benchmarks.contest import Measurement
-from src import config
+from benchmarks.setups import SETUPS
 
-MODELS = ("lenet5", "lenet_mnist", "autoencoder")
-_WARM_UP = 550
 _KERAS = {
     "keras arrays float32": ("arrays", "float32"),
     "keras tf.data float32": ("tf.data", "float32"),
@@ -49,10 +46,10 @@ def contenders(
     model: str, steps: int, folder: Path, peer_python: str | None
 ) -> dict[str, Callable[[int], Measurement]]:
     """Who trains a model, by name; ours first."""
-    data = str(folder / "mnist.npz")
+    setup, data = SETUPS[model], str(folder / "data.npz")
+    arguments = [*setup.arguments, *setup.prepare(setup, steps, folder)]
 
     def ours(number: int) -> Measurement:
-        arguments = [f"model={model}", "data=mnist", f"trainer.steps={_WARM_UP + steps}"]
         measured = contest.ours(arguments, folder / f"{model}-{number}")
         return {**measured, "images_per_second": measured["rows"][-1]["images_per_second"]}
 
@@ -98,8 +95,9 @@ def operations(model: str) -> int:
     from src.models.build import build
     from src.models.layer_table import rows
 
-    settings = TypeAdapter(config.AnyModel).validate_python({"name": model})
-    costs = [row.multiply_adds for row in rows(build(settings, (28, 28, 1), 10))]
+    setup = SETUPS[model]
+    network = build(contest.composed(*setup.arguments).model, setup.shape, setup.classes)
+    costs = [row.multiply_adds for row in rows(network)]
     return 2 * (3 * sum(costs) - next(cost for cost in costs if cost))
 
 
@@ -122,8 +120,8 @@ def main() -> None:
     """Reads the command line, lets the contenders take turns, prints tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=550, help="at most 550, an epoch")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--steps", type=int, help="of an epoch; at most 550 of MNIST")
+    parser.add_argument("--models", nargs="+", choices=SETUPS, default=list(SETUPS))
     parser.add_argument("--peer-python", default=sys.executable)
     asked = parser.parse_args()
     peer_python = asked.peer_python if contest.has_torch(asked.peer_python) else None
@@ -131,8 +129,8 @@ def main() -> None:
     products = ceilings(peer_python)
     for model in asked.models:
         with tempfile.TemporaryDirectory() as folder:
-            contest.write_mnist(Path(folder) / "mnist.npz")
-            running = contenders(model, asked.steps, Path(folder), peer_python)
+            steps = asked.steps or SETUPS[model].steps
+            running = contenders(model, steps, Path(folder), peer_python)
             report(model, contest.take_turns(asked.rounds, running), products)
 
 

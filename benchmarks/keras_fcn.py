@@ -1,0 +1,40 @@
+"""The network of `model=fcn` in plain Keras."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+# How many each stage has, by the name of what is trained.
+CONVOLUTIONS = {"fcn": (1, 1, 3, 2, 1), "street": (1, 1, 2, 3, 3)}
+_MAPS = (16, 48, 96, 128, 128)
+_SCORES = 48
+
+
+def network(name: str, shape: tuple[int, ...], classes: int) -> keras.Model:
+    """FCN-8s as `src.models.fcn` has it: pictures of `shape` to logits of every pixel."""
+    image = x = keras.Input(shape)
+    pooled = []
+    for stage, (convolutions, maps) in enumerate(zip(CONVOLUTIONS[name], _MAPS, strict=True)):
+        for _ in range(convolutions):
+            x = layers.Conv2D(maps, 3, padding="same", use_bias=stage == 0)(x)
+            if stage > 0:
+                x = layers.BatchNormalization(momentum=0.9)(x)
+            x = layers.Activation("relu")(x)
+        x = layers.MaxPooling2D(2, padding="same")(x)
+        pooled.append(x)
+    scores = layers.Conv2D(_SCORES, 1)(x)
+    for finer in (pooled[3], pooled[2]):
+        upsampled = _upsampled(scores, _SCORES, 2, finer)
+        scores = layers.Add()([upsampled, layers.Conv2D(_SCORES, 1)(finer)])
+    logits = _upsampled(scores, classes, 8, image)
+    return keras.Model(image, layers.Activation("linear", dtype="float32")(logits))
+
+
+def _upsampled(
+    x: keras.KerasTensor, maps: int, factor: int, like: keras.KerasTensor
+) -> keras.KerasTensor:
+    size = 2 * factor
+    x = layers.Conv2DTranspose(maps, size, factor, padding="same", use_bias=False)(x)
+    surplus = [(0, have - want) for have, want in zip(x.shape[1:3], like.shape[1:3], strict=True)]
+    return layers.Cropping2D(surplus)(x)

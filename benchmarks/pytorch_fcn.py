@@ -1,0 +1,55 @@
+"""The network of `model=fcn` in PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+# How many each stage has, by the name of what is trained.
+CONVOLUTIONS = {"fcn": (1, 1, 3, 2, 1), "street": (1, 1, 2, 3, 3)}
+_MAPS = (16, 48, 96, 128, 128)
+_SCORES = 48
+
+
+class Fcn(nn.Module):
+    """FCN-8s as `src.models.fcn` has it.
+
+    Args:
+        name: `fcn` or `street`.
+        channels: of the pictures.
+        classes: logits a pixel.
+    """
+
+    def __init__(self, name: str, channels: int, classes: int) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList()
+        for stage, (convolutions, maps) in enumerate(zip(CONVOLUTIONS[name], _MAPS, strict=True)):
+            parts: list[nn.Module] = []
+            for _ in range(convolutions):
+                parts.append(nn.Conv2d(channels, maps, 3, padding=1, bias=stage == 0))
+                if stage > 0:
+                    parts.append(nn.BatchNorm2d(maps, eps=1e-3))
+                parts.append(nn.ReLU(inplace=True))
+                channels = maps
+            self.stages.append(nn.Sequential(*parts, nn.MaxPool2d(2, ceil_mode=True)))
+        self.scores = nn.ModuleList(nn.Conv2d(maps, _SCORES, 1) for maps in (128, 128, 96))
+        self.doubles = nn.ModuleList(
+            nn.ConvTranspose2d(_SCORES, _SCORES, 4, 2, padding=1, bias=False) for _ in range(2)
+        )
+        self.last = nn.ConvTranspose2d(_SCORES, classes, 16, 8, padding=4, bias=False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Pictures `[batch, channels, height, width]` to logits of every pixel."""
+        x, pooled = image, []
+        for stage in self.stages:
+            x = stage(x)
+            pooled.append(x)
+        scores = self.scores[0](x)
+        skips = zip(self.doubles, self.scores[1:], (pooled[3], pooled[2]), strict=True)
+        for double, score, finer in skips:
+            scores = _cropped(double(scores), finer) + score(finer)
+        return _cropped(self.last(scores), image)
+
+
+def _cropped(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return x[:, :, : like.shape[2], : like.shape[3]]
