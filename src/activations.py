@@ -33,7 +33,7 @@ class Pictures:
         return [found[place] for place in places]
 
     def _read(self, part: Examples) -> Iterator[np.ndarray]:
-        with pipeline.reader_errors():
+        with pipeline.graph_errors():
             for images, _ in pipeline.evaluation_batches(part, lambda *pair: pair):
                 yield images.numpy()
 

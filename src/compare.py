@@ -15,8 +15,12 @@ Runs that differ by their seed only are one line: mean ± standard deviation ove
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if not __package__:  # python src/compare.py
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from src import cli, comparison, figures, files, runs, tables
 from src.errors import UserError

@@ -27,11 +27,13 @@ def main(values: dict[str, Any], arguments: list[str]) -> int:
     quiet.tensorflow()
     from src import experiment
     from src.experiment import evaluation
+    from src.models.build import expect_memory
 
     if settings.data is not None:
         experiment.check_form(folder, data, trained.model.any_size)
     if data.notice:
         print(data.notice, file=sys.stderr)
+    expect_memory(trained.model, data.image_shape, len(data.classes))
     run = experiment.Experiment(trained, folder, data)
     own = chosen == trained.data
     found = evaluation.evaluate(run, settings.checkpoint, settings.split, own, settings.tsne)

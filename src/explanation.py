@@ -17,7 +17,7 @@ from src.errors import UserError
 from src.figures import Picture, projections
 from src.figures.projections import Group, Map
 from src.models import layer_table, pretrained
-from src.models.build import build
+from src.models.build import build, expect_memory
 from src.models.deconvnet import activation_kind, deconvnet
 from src.prediction import Facts
 from src.training.checkpoints import Checkpoints
@@ -83,6 +83,7 @@ class Explainer:
             UserError: the checkpoint is missing or damaged, or the run's data is not described.
         """
         classes = len(Facts.of(folder).classes)
+        expect_memory(trained.model, shape, classes)
         explainer = cls(
             lambda size: build(trained.model, size, classes),
             *(pictures, shape, trained.seed, trained.trainer.ema),

@@ -1,4 +1,4 @@
-"""What a run leaves to the machine: the precision, the shards of a batch, and the threads."""
+"""What a run leaves to the machine: precision, shards of a batch, threads; and its memory."""
 
 from __future__ import annotations
 
@@ -46,6 +46,16 @@ def resolved(settings: config.Train) -> config.Train:
     if trainer.shards is None:
         changes["shards"] = 1 if gpu else _shards(settings)
     return settings.model_copy(update={"trainer": trainer.model_copy(update=changes)})
+
+
+def memory() -> int:
+    """Bytes of memory that this process may have."""
+    own = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        allowed = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return own
+    return min(own, int(allowed)) if allowed.isdecimal() else own
 
 
 def _shards(settings: config.Train) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from src import config, figures, results
 from src.data import images
 from src.data.reading import shown
-from src.models.build import build
+from src.models.build import build, expect_memory
 from src.training.checkpoints import Checkpoints
 from src.training.model import TrainingModel
 
@@ -75,11 +75,12 @@ class Predictor:
         self.network, self.max_megapixels = trained.model, max_megapixels
         self.fit = trained.data.input_fit
         self.facts = Facts.of(folder)
-        bfloat16 = trained.trainer.precision == "bfloat16"
-        keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
         shape: Any = self.facts.image_shape
         if self.network.any_size:
             shape = (None, None, shape[-1])
+        expect_memory(self.network, shape, len(self.facts.classes))
+        bfloat16 = trained.trainer.precision == "bfloat16"
+        keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
         model = build(self.network, shape, len(self.facts.classes))
         self.model = TrainingModel(model, trained.trainer.ema)
         Checkpoints(folder / "checkpoints").named(checkpoint).restore(self.model)

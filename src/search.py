@@ -12,11 +12,15 @@ other processes that work on it; a run that was killed goes on where it was.
 from __future__ import annotations
 
 import os
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+if not __package__:  # python src/search.py
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from src import children, cli, config, files, overrides, results, runs, signals
 from src.config.keys import keys

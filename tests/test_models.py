@@ -3,13 +3,17 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from src import config
+from src import config, machine
+from src.data.pipeline import graph_errors
+from src.errors import UserError
 from src.kernels.accelerate import accelerate
 from src.kernels.activations import scaled_tanh_in_float32, silu_in_float32
 from src.layers import EuclideanRbf, SparseConv2D, scaled_tanh
 from src.layers import digit_codes as codes
 from src.models.autoencoder import build as build_autoencoder
+from src.models.build import build, expect_memory
 from src.models.lenet5 import build as build_lenet5
 from src.models.lenet_mnist import build as build_lenet_mnist
 from src.training.model import TrainingModel
@@ -186,3 +190,22 @@ def test_half_the_filters_of_the_wide_form_counted_by_hand():
         "fc1": 803_328,  # (7*7*32 + 1) * 512
         "output": 5_130,
     }
+
+
+def test_a_model_whose_weights_do_not_fit_is_refused_before_any_is_made(monkeypatch):
+    section = config.LeNetMnist(name="lenet_mnist")
+    # 256 x 256 x 64 inputs of 512 units, of 4 bytes each: 8 GiB, and 32 GiB in training
+    monkeypatch.setattr(machine, "memory", lambda: 16 << 30)
+    expect_memory(section, (1024, 1024, 1), 10)
+    line = r"fits into 16\.0 GiB.*model=lenet_mnist on 1024x1024x1 with 2,14\d,\d+,\d+ parameters"
+    with pytest.raises(UserError, match=line + r", 32\.0 GiB in training"):
+        expect_memory(section, (1024, 1024, 1), 10, trained=True)
+    # Nothing stays of what was declared.
+    assert build(section, (28, 28, 1), 10).layers[1].name == "conv1"
+
+
+def test_memory_that_ran_out_in_a_graph_is_told_in_a_line():
+    told = "OOM when allocating tensor with shape[3,5] and type float on /job:localhost"
+    line = r"smaller trainer\.batch_size=.*tensor of shape\[3,5\]"
+    with pytest.raises(UserError, match=line), graph_errors():
+        raise tf.errors.ResourceExhaustedError(None, None, told)

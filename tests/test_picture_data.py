@@ -14,7 +14,7 @@ from src.data.dataset import DataError, Split, counts_of
 from src.data.decode import Labels, decode
 from src.data.images import decode as decode_image
 from src.data.images import read as read_image
-from src.data.pipeline import evaluation_batches, reader_errors
+from src.data.pipeline import evaluation_batches, graph_errors
 from tests.batches import both, trained
 from tests.mask_folders import SPLITS, example, label, write
 
@@ -95,7 +95,7 @@ def test_a_file_that_vanishes_is_named(tmp_path):
     train = load(write(tmp_path, [(320, 320)]), memory_budget=1).splits["train"]
     (tmp_path / "train" / "05.png").unlink()
     line = r"/05\.png: expected to read it; received No such file"
-    with pytest.raises(DataError, match=line), reader_errors():
+    with pytest.raises(DataError, match=line), graph_errors():
         trained(train)
 
 

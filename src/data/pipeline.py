@@ -17,6 +17,7 @@ import tensorflow as tf
 from src.data.dataset import DataError, Examples, Split
 from src.data.noise import NONE, Noise
 from src.data.options import untuned
+from src.errors import UserError
 
 Preprocess = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -97,17 +98,24 @@ def inputs(examples: Split, preprocess: Preprocess, noise: Noise = NONE) -> tf.T
 
 
 @contextmanager
-def reader_errors() -> Iterator[None]:
-    """Raises what a reader has raised in a graph, which TensorFlow hands on as pages of text.
+def graph_errors() -> Iterator[None]:
+    """Raises what went wrong in a graph, of which TensorFlow makes pages of text.
 
     Raises:
         DataError: an example could not be read.
+        UserError: there was not enough memory.
     """
     try:
         yield
     except tf.errors.OpError as error:
         if told := re.search("DataError: (.+)", error.message):
             raise DataError(told[1]) from error
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            shape = re.search(r"shape\[[\d,]*\]", error.message)
+            raise UserError(
+                "expected memory for a batch (a smaller trainer.batch_size= or smaller pictures "
+                f"take less); received none for a tensor{f' of {shape[0]}' if shape else ''}"
+            ) from error
         raise
 
 

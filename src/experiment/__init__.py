@@ -16,7 +16,7 @@ from src.data.dataset import DataSet, Examples, Split
 from src.data.noise import Noise
 from src.data.splits import spread
 from src.errors import UserError
-from src.models.build import build
+from src.models.build import build, expect_memory
 from src.training import losses, output
 from src.training.checkpoint import Checkpoint
 from src.training.checkpoints import Checkpoints
@@ -32,10 +32,14 @@ def resolved(settings: config.Train, data: DataSet) -> config.Train:
 
     Raises:
         ConfigError: the model cannot take such data.
+        UserError: its weights do not fit into the memory.
     """
     section = settings.data.model_copy(update=dict(data.location))
     found = machine.resolved(settings).model_copy(update={"data": section})
-    return config.parse(config.Train, found.model_dump(mode="json"))
+    parsed = config.parse(config.Train, found.model_dump(mode="json"))
+    shape = parsed.data.image_shape if parsed.data.one_size else data.image_shape
+    expect_memory(parsed.model, shape, len(data.classes), trained=True)
+    return parsed
 
 
 def check_form(folder: Path, data: DataSet, any_size: bool) -> None:

@@ -76,7 +76,7 @@ def evaluate(
     part = run.part(split)
     batches = pipeline.evaluation_batches(part, run.task.preprocess, run.noise)
     examples, inputs = run.examples(split)
-    with run.model.averaged(), pipeline.reader_errors():
+    with run.model.averaged(), pipeline.graph_errors():
         metrics, targets, outputs = pass_over(run.model, batches, run.task.draws_split)
         pictures, by_class = run.task.draw_counts(), run.task.by_class()
         outputs_shown = run.model.predict_on_batch(inputs)

@@ -66,7 +66,7 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
     _record(run, rows, saver.progress.best_step, "running", earlier)
     begun = time.perf_counter()
     redirected = logging_redirect_tqdm([output.log])
-    with redirected, saver.handling_signals(), pipeline.reader_errors():
+    with redirected, saver.handling_signals(), pipeline.graph_errors():
         finished = _fit(run, plan, step, saver, chosen)
     seconds = round(earlier + time.perf_counter() - begun, 3)
     status: results.Status = "finished" if finished else "interrupted"

@@ -7,8 +7,11 @@ from typing import Any
 
 import keras
 
-from src import config
+from src import config, machine
 from src.errors import UserError
+
+# Bytes of a weight; how many numbers a weight is when it is trained by Adam.
+_WEIGHT, _TRAINED = 4, 4
 
 
 def build(model: config.Model, input_shape: config.Shape, classes: int) -> keras.Model:
@@ -25,6 +28,40 @@ def build(model: config.Model, input_shape: config.Shape, classes: int) -> keras
     if not model.any_size and None in input_shape:
         raise UserError(f"expected images of one size for model={model.name}; received several")
     return _page(model).build(model, input_shape, classes)
+
+
+def expect_memory(
+    model: config.Model, input_shape: config.Shape, classes: int, trained: bool = False
+) -> None:
+    """Refuses a model whose weights do not fit into the memory, before any is taken for them.
+
+    To be called before anything else is built: Keras forgets what it has named, and its policy.
+
+    Args:
+        model: its options.
+        input_shape: height, width and channels; None for a side of any length.
+        classes: number of classes.
+        trained: whether it is to be trained: each weight then has a gradient and two numbers of
+            its optimizer besides.
+
+    Raises:
+        UserError: they do not fit.
+    """
+    if model.features:
+        # One of a few networks of a known size.
+        return
+    # Weights are declared, and no memory is taken for them.
+    with keras.StatelessScope(initialize_variables=False):
+        count = build(model, input_shape, classes).count_params()
+    keras.utils.clear_session()
+    needed, there = count * _WEIGHT * (_TRAINED if trained else 1), machine.memory()
+    if needed > there:
+        sides = "x".join("any" if side is None else str(side) for side in input_shape)
+        raise UserError(
+            f"expected a model that fits into {there / 2**30:.1f} GiB of memory; received "
+            f"model={model.name} on {sides} with {count:,} parameters, {needed / 2**30:.1f} GiB"
+            f"{' in training' if trained else ''}"
+        )
 
 
 def load_weights(network: keras.Model, model: config.Model) -> str:
