@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,15 +22,18 @@ class Pictures:
     def __init__(self, part: Examples) -> None:
         self._part = part
 
+    def __len__(self) -> int:
+        return len(self._part)
+
     def batches(self) -> Iterator[np.ndarray]:
         """All of them, floats in [0, 1] `[batch, height, width, channels]`."""
         yield from self._read(self._part)
 
-    def some(self, numbers: np.ndarray) -> list[np.ndarray]:
-        """Those of some numbers, in their order."""
-        wanted, places = np.unique(numbers, return_inverse=True)
-        found = [picture for batch in self._read(self._part[wanted]) for picture in batch]
-        return [found[place] for place in places]
+    def some(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Those of some numbers beside these, ascending, each once."""
+        wanted = np.unique(list(numbers))
+        read = (picture for batch in self._read(self._part[wanted]) for picture in batch)
+        yield from zip(wanted.tolist(), read, strict=True)
 
     def _read(self, part: Examples) -> Iterator[np.ndarray]:
         with pipeline.graph_errors():
@@ -49,15 +52,18 @@ class OneByOne(Pictures):
     def __init__(self, count: int, read: Callable[[int], np.ndarray]) -> None:
         self._count, self._picture = count, read
 
+    def __len__(self) -> int:
+        return self._count
+
     def batches(self) -> Iterator[np.ndarray]:
         """All of them, each as a batch of one."""
         for number in range(self._count):
             yield self._picture(number)[None]
 
-    def some(self, numbers: np.ndarray) -> list[np.ndarray]:
-        """Those of some numbers, in their order, each read once."""
-        found = {number: self._picture(number) for number in np.unique(numbers).tolist()}
-        return [found[number] for number in numbers.tolist()]
+    def some(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Those of some numbers beside these, ascending, each once."""
+        for number in sorted(set(numbers)):
+            yield number, self._picture(number)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@
   python -m src.explain layer=conv2 input=photo.jpg
   python -m src.explain model=vgg16 model.weights=vgg16.h5 layer=block3_conv3 input=photos
 
-Draws figures/explain-<layer>.png in the run's folder, and the same in TensorBoard; of a network
-from elsewhere, in outputs/<model>.
+Draws figures/explain-<layer>.png in the run's folder, what the same maps make of a few pictures
+(activations-<layer>.png), and the kernels of the first layer (kernels-first-layer.png), and the
+same in TensorBoard; of a network from elsewhere, in outputs/<model>.
 """
 
 from __future__ import annotations
@@ -100,10 +101,12 @@ def _draw(explainer: Explainer, settings: config.Explain, folder: Path) -> int:
     layers = explainer.layers() if settings.layers == ["all"] else settings.layers
     explainer.check(layers, settings.methods)
     events = Events(folder)
-    for layer in layers:
-        sheet = explainer.sheet(layer, settings.maps, settings.top, settings.methods)
+    if (sheet := explainer.kernels()) is not None:
         with runs.writing(folder):
-            pictures = {"explain": sheet}
+            events.write_evaluation("first-layer", {"kernels": sheet}, {}, [], explainer.step)
+    for layer in layers:
+        pictures = explainer.draw(layer, settings.maps, settings.top, settings.methods)
+        with runs.writing(folder):
             events.write_evaluation(f"{layer}{label}", pictures, {}, [], explainer.step)
         print(f"{layer}: {shown(folder)}/figures/explain-{layer}{label}.png", flush=True)
     return 0

@@ -9,21 +9,23 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from src import config
-from src.activations import Pictures, Strongest, output, signature, strongest
+from src.activations import Pictures, Strongest, output, strongest
+from src.data.splits import spread
 from src.errors import UserError
-from src.figures import Picture, projections
+from src.figures import Picture, activations, kernels, projections
 from src.figures.projections import Group, Map
 from src.models import layer_table, pretrained
 from src.models.build import build, expect_memory
 from src.models.deconvnet import activation_kind, deconvnet
+from src.models.vgg16 import CaffeScaling
 from src.prediction import Facts
+from src.projection import Fields, Unit, equal_cells, project
 from src.training.checkpoints import Checkpoints
 from src.training.model import TrainingModel
 
-_MOST_MAPS, _UNTRAINED_MAPS = 9, 3
+_MOST_MAPS, _UNTRAINED_MAPS, _EXAMPLES = 9, 3, 7
 _SHOWN = (
     "What these pictures show: the pixels of one picture through which an activation came about, "
     "by the network's weights and the places of its maxima. What they do not show: that the map "
@@ -41,6 +43,7 @@ class Explainer:
         pictures: what it is shown.
         shape: of the pictures; None for a side that differs.
         seed: of the random weights.
+        examples: how many of the pictures are a run's fixed examples.
         ema: decay of the averages of its weights; None where there are none.
     """
 
@@ -50,13 +53,16 @@ class Explainer:
         pictures: Pictures,
         shape: config.Shape,
         seed: int = 0,
+        examples: int = 10,
         ema: float | None = None,
     ) -> None:
         # Gradients in bfloat16 would show its rounding.
         keras.config.set_dtype_policy("float32")
         keras.utils.set_random_seed(seed)
-        self._network = functools.lru_cache(16)(network)
+        # Of each form of pictures, what the layers' elements see; the network itself is not kept.
+        self._fields = functools.lru_cache(64)(lambda form: layer_table.maps(network(form)))
         self.pictures = pictures
+        self.examples = spread(len(pictures), examples)[:_EXAMPLES].tolist()
         self.untrained = network(shape)
         self.model = TrainingModel(network(shape), ema)
         self.step = 0
@@ -86,7 +92,7 @@ class Explainer:
         expect_memory(trained.model, shape, classes)
         explainer = cls(
             lambda size: build(trained.model, size, classes),
-            *(pictures, shape, trained.seed, trained.trainer.ema),
+            *(pictures, shape, trained.seed, trained.trainer.pictures, trained.trainer.ema),
         )
         saved = Checkpoints(folder / "checkpoints").named(checkpoint)
         saved.restore(explainer.model)
@@ -127,20 +133,25 @@ class Explainer:
             for method in methods:
                 deconvnet(self.model, name, method)
 
-    def sheet(
+    def draw(
         self,
         layer: str,
         maps: str | int | list[int],
         top: int,
         methods: Sequence[config.Method],
-    ) -> Picture:
-        """Draws what excites a layer's maps, and the same with random weights.
+    ) -> dict[str, Picture]:
+        """Draws what excites a layer's maps and what they make of the examples.
+
+        The former is drawn with random weights as well.
 
         Args:
             layer: its name.
             maps: `strongest`, `all`, or numbers.
             top: how many activations of each.
             methods: side by side.
+
+        Returns:
+            Pictures by name.
 
         Raises:
             UserError: a map is none of the layer's.
@@ -149,6 +160,7 @@ class Explainer:
             found = strongest(self.model, layer, self.pictures.batches(), top)
             chosen = _chosen(layer, maps, found)
             trained = self.maps(self.model, layer, found, chosen, methods)
+            examples = self._activations(layer, chosen)
         found = strongest(self.untrained, layer, self.pictures.batches(), top)
         chosen = _ranked(found)[: _UNTRAINED_MAPS if len(methods) == 1 else 1]
         untrained = self.maps(self.untrained, layer, found, chosen, methods)
@@ -156,10 +168,36 @@ class Explainer:
             Group(layer, "each map's strongest activations, projected to the pixels", trained),
             Group(f"{layer} with random weights", "the strongest maps", untrained),
         ]
-        return projections(groups, [self._legend(layer), _SHOWN])
+        sheet = projections(groups, [self._legend(layer), _SHOWN])
+        return {"explain": sheet, "activations": examples}
+
+    def kernels(self) -> Picture | None:
+        """Draws the kernels of the first convolution; None if there is none."""
+        first = next((each for each in self.model.layers if _sees_colours(each)), None)
+        if first is None:
+            return None
+        with self.model.averaged():
+            groups = {
+                name: _kernels(network, first.name)
+                for name, network in (("trained", self.model), ("random weights", self.untrained))
+            }
+        return kernels(first.name, groups)
+
+    def _activations(self, layer: str, chosen: Sequence[int]) -> Picture:
+        """Draws what some maps make of the examples."""
+        network = keras.Model(self.model.inputs[0], output(self.model, layer))
+        found = dict(self.pictures.some(self.examples))
+        pictures = [found[number] for number in self.examples]
+        values = [_places(network(picture[None], training=False)) for picture in pictures]
+        rows = {}
+        for number in chosen:
+            maps = [value[..., number] for value in values]
+            least, most = min(each.min() for each in maps), max(each.max() for each in maps)
+            rows[f"map {number}\n{least:.2g} to {most:.2g}"] = maps
+        return activations(layer, pictures, rows)
 
     def _legend(self, layer: str) -> str:
-        fields = self._fields(layer, next(iter(self.pictures.batches())).shape[1:])
+        fields = self.fields(layer, next(iter(self.pictures.batches())).shape[1:])
         if fields is None:
             cut = "One element sees the whole picture."
         else:
@@ -173,10 +211,10 @@ class Explainer:
             f"has its own scale, on which its largest number is white or black. {cut}"
         )
 
-    def _fields(self, layer: str, shape: tuple[int, ...]) -> Any:
-        """What the layer's elements see along either axis; None for all of the picture."""
+    def fields(self, layer: str, shape: tuple[int, ...]) -> Fields | None:
+        """What a layer's elements see along either axis; None for all of the picture."""
         try:
-            return layer_table.maps(self._network(shape), layer)
+            return self._fields(shape)[layer]
         # A layer that the table does not know, as a network of one's own may have.
         except ValueError:
             return None
@@ -190,56 +228,41 @@ class Explainer:
         methods: Sequence[config.Method],
     ) -> list[Map]:
         """What excites some maps of a model, projected to the pixels."""
-        walks = {method: _walk(model, layer, method) for method in methods}
+        units = [
+            Unit(number, *unit)
+            for number in chosen
+            for unit in zip(found.examples[number].tolist(), found.places[number], strict=True)
+        ]
+        fields = functools.partial(self.fields, layer)
+        shown = iter(project(model, layer, self.pictures, units, fields, methods))
         drawn = []
         for number in chosen:
-            pictures, places = self.pictures.some(found.examples[number]), found.places[number]
-            shapes = [picture.shape for picture in pictures]
-            spans = [self._span(layer, *each) for each in zip(shapes, places, strict=True)]
-            sizes = [(len(rows), len(columns)) for rows, columns in spans]
-            cell = max(high for high, _ in sizes), max(wide for _, wide in sizes)
+            cells = equal_cells([next(shown) for _ in found.examples[number]])
             projected: dict[str, list[np.ndarray]] = {
-                method: [
-                    _cut(walk(picture[None], np.int64(number), place[None])[0].numpy(), span, cell)
-                    for picture, place, span in zip(pictures, places, spans, strict=True)
-                ]
-                for method, walk in walks.items()
+                method: [cell.projections[method] for cell in cells] for method in methods
             }
-            patches = [_cut(*each, cell) for each in zip(pictures, spans, strict=True)]
-            drawn.append(Map(f"map {number}: {found.values[number, 0]:.3g}", projected, patches))
+            label = f"map {number}: {found.values[number, 0]:.3g}"
+            drawn.append(Map(label, projected, [cell.patch for cell in cells]))
         return drawn
 
-    def _span(self, layer: str, shape: tuple[int, ...], place: np.ndarray) -> tuple[range, range]:
-        """Rows and columns that an element sees; they may reach beyond the picture."""
-        fields = self._fields(layer, shape)
-        if fields is None:
-            return range(shape[0]), range(shape[1])
-        spans = []
-        for field, size, at in zip(fields, shape[:2], place, strict=True):
-            extent = field.receptive_field.size
-            first, _ = field.sees(int(at), int(at))
-            spans.append(range(first, first + extent) if extent < size else range(size))
-        return spans[0], spans[1]
+
+def _sees_colours(layer: keras.Layer) -> bool:
+    """Whether a layer is a convolution of a picture's grey or colours."""
+    return isinstance(layer, keras.layers.Conv2D) and layer.kernel.shape[2] in (1, 3)
 
 
-@functools.lru_cache(64)
-def _walk(model: keras.Model, layer: str, method: config.Method) -> Callable[..., tf.Tensor]:
-    """What projects pictures' activations of a map, one a picture, back to the pixels."""
-    upwards = keras.Model(model.inputs, output(model, layer))
-    downwards = deconvnet(model, layer, method)
+def _kernels(network: keras.Model, layer: str) -> list[np.ndarray]:
+    """A layer's kernels, each `[height, width, 1 or 3]`, in the order of a picture's colours."""
+    kernel = network.get_layer(layer).kernel.numpy()
+    if kernel.shape[2] == 3 and any(isinstance(each, CaffeScaling) for each in network.layers):
+        kernel = kernel[:, :, ::-1]
+    return list(np.moveaxis(kernel, -1, 0))
 
-    place = tf.TensorSpec((None, 2), tf.int64)
 
-    @tf.function(input_signature=[signature(model), tf.TensorSpec((), tf.int64), place])
-    def walk(pictures: tf.Tensor, number: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-        shape = tf.shape(upwards(pictures, training=False), tf.int64)
-        batch = tf.range(shape[0])[:, None]
-        maps = tf.fill([shape[0], 1], number)
-        where = [batch, places, maps] if shape.shape[0] == 4 else [batch, maps]
-        seeds = tf.scatter_nd(tf.concat(where, axis=1), tf.ones(shape[0]), shape)
-        return downwards([pictures, seeds], training=False)
-
-    return walk.get_concrete_function()
+def _places(values: Any) -> np.ndarray:
+    """One picture's activations, `[rows, columns, maps]`; a dense layer's have one place."""
+    array = np.asarray(values)[0]
+    return array if array.ndim == 3 else array.reshape(1, 1, -1)
 
 
 def _chosen(layer: str, maps: str | int | list[int], found: Strongest) -> list[int]:
@@ -260,16 +283,3 @@ def _chosen(layer: str, maps: str | int | list[int], found: Strongest) -> list[i
 def _ranked(found: Strongest) -> list[int]:
     """The maps, those with the strongest activations first."""
     return np.argsort(-found.values[:, 0], kind="stable").tolist()
-
-
-def _cut(picture: np.ndarray, span: tuple[range, range], cell: tuple[int, int]) -> np.ndarray:
-    """The part of a picture, in a cell of a size; what lies outside the picture is NaN."""
-    part = np.full((*cell, picture.shape[2]), np.nan, np.float32)
-    rows, columns = (
-        range(max(0, wanted.start), min(size, wanted.stop))
-        for wanted, size in zip(span, picture.shape[:2], strict=True)
-    )
-    top, left = rows.start - span[0].start, columns.start - span[1].start
-    inside = picture[rows.start : rows.stop, columns.start : columns.stop]
-    part[top : top + len(rows), left : left + len(columns)] = inside
-    return part

@@ -190,6 +190,34 @@ def test_where_windows_overlap_what_comes_back_adds(random):
 
 
 @pytest.mark.parametrize(
+    ("method", "expected"),
+    [("deconvnet", [[1, 0, 2, 0], [0, 0, 0, 0]]), ("guided", np.zeros((2, 4)))],
+)
+def test_what_comes_to_a_window_of_zeros_goes_to_its_first_place(method, expected):
+    image = keras.Input((2, 4, 1))
+    rectified = layers.ReLU()(image)
+    model = keras.Model(image, layers.MaxPooling2D(2, name="pool")(rectified))
+    seed = np.array([1, 2], "float32").reshape(1, 1, 2, 1)
+    made = deconvnet(model, "pool", method)([-np.ones((1, 2, 4, 1), "float32"), seed])
+    np.testing.assert_array_equal(made[0, :, :, 0], expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_height_and_width_are_treated_alike(method, random):
+    model = disturbed(build(FCN, (None, None, 3), 5), random)
+    picture = pixels(random, 1, 36, 45, 3)
+    seed, made = projected(model, "conv3_1_relu", picture, method)
+    for weight in model.weights:
+        if len(weight.shape) == 4:
+            weight.assign(np.transpose(weight, (1, 0, 2, 3)))
+    turned = deconvnet(model, "conv3_1_relu", method)(
+        [np.transpose(picture, (0, 2, 1, 3)), np.transpose(seed, (0, 2, 1, 3))]
+    )
+    tolerance = 1e-5 * np.abs(made).max()
+    np.testing.assert_allclose(np.transpose(turned, (0, 2, 1, 3)), made, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
     "section",
     [
         config.LeNet5(name="lenet5"),

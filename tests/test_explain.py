@@ -12,8 +12,11 @@ from src.activations import OneByOne, Pictures, strongest
 from src.data.dataset import Split
 from src.errors import UserError
 from src.explain import _picture
-from src.explanation import Explainer
+from src.explanation import Explainer, _kernels
+from src.figures import activations
+from src.figures.maps import _levels
 from src.figures.projections import Group, Map, projections, signed
+from src.models.vgg16 import CaffeScaling
 from tests.commands import MODELS, run
 
 
@@ -85,8 +88,9 @@ def test_a_unit_without_a_place_is_found_as_well():
 def test_pictures_come_back_by_their_numbers():
     images = np.arange(10, dtype="uint8").reshape(10, 1, 1, 1) * np.ones((1, 4, 4, 1), "uint8")
     pictures = Pictures(Split(images, np.zeros(10, "int32")))
-    some = pictures.some(np.array([7, 2, 7]))
-    assert [round(255 * float(picture[0, 0, 0])) for picture in some] == [7, 2, 7]
+    some = list(pictures.some([7, 2, 7]))
+    assert [number for number, _ in some] == [2, 7]
+    assert [round(255 * float(picture[0, 0, 0])) for _, picture in some] == [2, 7]
     assert sum(len(batch) for batch in pictures.batches()) == 10
 
 
@@ -107,14 +111,13 @@ def test_projections_lie_beside_their_patches_cut_to_what_was_seen(trained):
     picture[0, 5] = 1
     looked_at = OneByOne(1, lambda number: picture)
     explainer = Explainer.of_run(settings, trained / "lenet", "best", looked_at, (28, 28, 1))
-    # The first convolution sees 5x5 pixels around its own: two rows lie above the picture.
-    rows, columns = explainer._span("conv1", picture.shape, np.array([0, 5]))
-    assert (rows, columns) == (range(-2, 3), range(3, 8))
     found = strongest(explainer.model, "conv1", explainer.pictures.batches(), 1)
     drawn = explainer.maps(explainer.model, "conv1", found, [0], ["saliency"])
     (patch,), (projection,) = drawn[0].patches, drawn[0].projections["saliency"]
     assert patch.shape == projection.shape == (5, 5, 1)
+    # The first convolution sees 5x5 pixels around its own.
     row, column = found.places[0, 0]
+    assert np.isnan(patch[..., 0]).sum() == 25 - min(5, row + 3) * min(5, column + 3, 30 - column)
     kernel = explainer.model.get_layer("conv1").kernel.numpy()[..., 0] / 0.3081
     inside = np.isfinite(projection)
     np.testing.assert_array_equal(inside, np.isfinite(patch))
@@ -141,7 +144,46 @@ def test_a_sheet_a_layer_is_in_the_figures_and_in_tensorboard(trained):
         assert Image.open(trained / "lenet" / "figures" / f"explain-{layer}.png").width > 200
         events = next((trained / "lenet" / "tensorboard").glob(f"*.{layer}"))
         tags = EventAccumulator(str(events)).Reload().Tags()
-        assert f"explain/{layer}" in tags["tensors"]
+        assert {f"explain/{layer}", f"activations/{layer}"} <= set(tags["tensors"])
+        assert Image.open(trained / "lenet" / "figures" / f"activations-{layer}.png").width > 200
+    events = next((trained / "lenet" / "tensorboard").glob("*.first-layer"))
+    assert "kernels/first-layer" in EventAccumulator(str(events)).Reload().Tags()["tensors"]
+    assert Image.open(trained / "lenet" / "figures" / "kernels-first-layer.png").width > 200
+
+
+def test_kernels_are_shown_in_the_order_of_the_colours_of_a_picture():
+    image = keras.Input((8, 8, 3))
+    kernel = np.arange(2 * 2 * 3 * 4, dtype="float32").reshape(2, 2, 3, 4)
+    for scaled, order in ((image, [0, 1, 2]), (CaffeScaling()(image), [2, 1, 0])):
+        model = keras.Model(image, layers.Conv2D(4, 2, use_bias=False, name="first")(scaled))
+        model.get_layer("first").set_weights([kernel])
+        shown = _kernels(model, "first")
+        assert len(shown) == 4
+        np.testing.assert_array_equal(shown[1], kernel[:, :, order, 1])
+
+
+def test_a_map_has_one_scale_for_all_examples():
+    positive, signed_ = np.array([[0, 2]], "float32"), np.array([[-4, 2]], "float32")
+    levels = [np.asarray(each).tolist() for each in _levels([positive, 2 * positive])]
+    assert levels == [[[0, 128]], [[0, 255]]]
+    assert [np.asarray(each).tolist() for each in _levels([signed_, positive])] == [
+        [[1, 192]],
+        [[128, 192]],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "maps"),
+    [([(28, 28, 1)], (1, 1)), ([(8, 400, 3)] * 7, (2, 100)), ([(90, 60, 3), (300, 40, 3)], (9, 6))],
+    ids=["a unit", "wide", "of two sizes"],
+)
+def test_activations_are_drawn_for_pictures_of_any_size(sizes, maps):
+    pictures = [np.ones(size, "float32") for size in sizes]
+    rows = {f"map {n}": [np.full(maps, n, "float32") for _ in sizes] for n in range(3)}
+    drawn = activations("layer", pictures, rows)
+    assert drawn.dtype == np.uint8
+    assert drawn.shape[1] < 1000
+    assert (drawn == 255).all(axis=-1).any()
 
 
 def test_a_picture_of_any_size_takes_the_place_of_a_split(trained):

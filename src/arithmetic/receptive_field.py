@@ -70,6 +70,12 @@ class FeatureMap:
         window: the layer.
         sources: the maps that it looks at.
 
+    Attributes:
+        jump: distance in input pixels between the centres of neighbouring outputs.
+        offset: centre of output 0 in input pixels.
+        grid: the least number of input pixels by which this map and all that it is made from move
+            by whole elements.
+
     Raises:
         ValueError: the sources' jumps differ, so that they do not run side by side.
     """
@@ -80,6 +86,7 @@ class FeatureMap:
         self._seen: dict[tuple[int, int], tuple[int, int]] = {}
         if not sources:
             self.jump, self.offset, self._period = Fraction(1), Fraction(0), 1
+            self.grid = 1
             return
         first, *others = sources
         for other in others:
@@ -98,6 +105,7 @@ class FeatureMap:
             self.jump = first.jump * stride
             self.offset = first.offset + centre * first.jump
             self._period = period // math.gcd(period, stride)
+        self.grid = math.lcm(self.jump.numerator, *(source.grid for source in sources))
 
     @property
     def receptive_field(self) -> ReceptiveField:
@@ -114,6 +122,19 @@ class FeatureMap:
             spans = [source.sees(*self.window.sees(first, last)) for source in self.sources]
             self._seen[first, last] = min(a for a, _ in spans), max(b for _, b in spans)
         return self._seen[first, last]
+
+    def crop(self, output: int, size: int) -> range:
+        """Returns the part of an input of `size` pixels from which one output comes out the same.
+
+        It holds what the output sees, begins at a multiple of the grid, and is a multiple of it
+        shorter than the input: each map of the part then lies on the map of the whole, element by
+        element, and is padded alike where both end. For one size all parts have one length.
+        """
+        spare = size - (self.receptive_field.size + self.grid - 1)
+        left_out = max(0, spare // self.grid * self.grid)
+        first, _ = self.sees(output, output)
+        start = min(max(0, first // self.grid * self.grid), left_out)
+        return range(start, start + size - left_out)
 
 
 def chain(windows: Iterable[Window]) -> FeatureMap:

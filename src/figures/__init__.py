@@ -13,16 +13,19 @@ from src.figures.canvas import Picture
 from src.figures.curves import curves
 from src.figures.examples import overlay, reconstructions, segmentation, worst_mistakes
 from src.figures.files import save_mask, save_png
+from src.figures.maps import activations, kernels
 from src.figures.projections import projections
 from src.figures.scores import class_bars, confusion_matrix
 from src.figures.space import grid, plane
 
 __all__ = [
     "Picture",
+    "activations",
     "class_bars",
     "confusion_matrix",
     "curves",
     "grid",
+    "kernels",
     "overlay",
     "plane",
     "projections",

@@ -89,7 +89,7 @@ def projections(groups: Sequence[Group], notes: Sequence[str]) -> Picture:
             _row(drawn[first : first + columns], pitch) for first in range(0, len(drawn), columns)
         ]
     width = max(_WIDTH // 2, *(block.width for block in blocks))
-    return page([*blocks, *(_paragraph(note, width) for note in notes)])
+    return page([*blocks, *(paragraph(note, width) for note in notes)])
 
 
 def signed(projection: Floats) -> Picture:
@@ -108,7 +108,8 @@ def signed(projection: Floats) -> Picture:
     return _rgb(levels, inside)
 
 
-def _patch(patch: Floats) -> Picture:
+def unsigned(patch: Floats) -> Picture:
+    """Pixels, floats in [0, 1] `[height, width, 1 or 3]`, as uint8 `[height, width, 3]`."""
     inside = np.isfinite(patch)
     return _rgb(np.rint(255 * np.clip(np.where(inside, patch, 0), 0, 1)), inside)
 
@@ -119,38 +120,44 @@ def _rgb(levels: Floats, inside: NDArray[np.bool_]) -> Picture:
 
 def _map(each: Map) -> Image.Image:
     squares = {
-        method: _square([signed(projection) for projection in found])
+        method: square([signed(projection) for projection in found])
         for method, found in each.projections.items()
     }
-    squares["patches"] = _square([_patch(patch) for patch in each.patches])
+    squares["patches"] = square([unsigned(patch) for patch in each.patches])
     wide = next(iter(squares.values())).width
     pitch = max(wide, *(math.ceil(text_width(name)) for name in squares)) + GAP
     block, draw = canvas(pitch * len(squares) - GAP, 2 * LINE + next(iter(squares.values())).height)
     text(draw, (0, 0), each.label)
-    for column, (name, square) in enumerate(squares.items()):
+    for column, (name, image) in enumerate(squares.items()):
         text(draw, (column * pitch, LINE), name, colour=MUTED)
-        block.paste(square, (column * pitch, 2 * LINE))
+        block.paste(image, (column * pitch, 2 * LINE))
     return block
 
 
-def _square(cells: Sequence[Picture]) -> Image.Image:
-    """Cells in rows, as many rows as columns or one fewer."""
+def square(cells: Sequence[Picture], room: int | None = None) -> Image.Image:
+    """Cells in rows, as many rows as columns or one fewer.
+
+    Args:
+        cells: pictures of one size.
+        room: width in pixels; if None, that of a map on a page.
+    """
     columns = math.ceil(math.sqrt(len(cells)))
     rows = math.ceil(len(cells) / columns)
-    fitted = [_fit(cell, columns) for cell in cells]
-    wide, high = fitted[0].size
+    room = room or (_SMALL if max(cells[0].shape[:2]) < 20 else _LARGE)
+    images = [fitted(cell, room / columns) for cell in cells]
+    wide, high = images[0].size
     across, down = wide + 2 + _APART, high + 2 + _APART
     block, draw = canvas(columns * across - _APART, rows * down - _APART)
-    for number, cell in enumerate(fitted):
+    for number, cell in enumerate(images):
         x, y = number % columns * across, number // columns * down
         draw.rectangle((x, y, x + wide + 1, y + high + 1), outline=RULE)
         block.paste(cell, (x + 1, y + 1))
     return block
 
 
-def _fit(cell: Picture, columns: int) -> Image.Image:
+def fitted(cell: Picture, room: float) -> Image.Image:
+    """A picture, enlarged a whole number of times or reduced until its longer side fits."""
     image, longest = Image.fromarray(cell), max(cell.shape[:2])
-    room = (_SMALL if longest < 20 else _LARGE) / columns
     if longest <= room:
         factor = int(room // longest)
         size = (image.width * factor, image.height * factor)
@@ -169,7 +176,8 @@ def _row(blocks: Sequence[Image.Image], pitch: int) -> Image.Image:
     return row
 
 
-def _paragraph(content: str, width: int) -> Image.Image:
+def paragraph(content: str, width: int) -> Image.Image:
+    """Returns a text in lines of at most a width in pixels."""
     lines = [""]
     for word in content.split():
         longer = f"{lines[-1]} {word}".strip()

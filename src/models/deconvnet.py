@@ -166,8 +166,8 @@ def _counted(node: Any) -> list[keras.KerasTensor]:
 def activation_kind(operation: Any) -> Literal["none", "rectifier", "other"]:
     """The kind of a layer's activation: none, a rectifier, or another function."""
     if isinstance(operation, layers.ReLU):
-        plain = operation.max_value is None and not (operation.negative_slope, operation.threshold)
-        return "rectifier" if plain else "other"
+        bent = operation.negative_slope or operation.threshold or operation.max_value is not None
+        return "other" if bent else "rectifier"
     if isinstance(operation, _OTHER_ACTIVATIONS) or not isinstance(operation, layers.Layer):
         return "other"
     function = getattr(operation, "activation", None)

@@ -99,14 +99,13 @@ def rows(model: keras.Model) -> list[Row]:
     return table
 
 
-def maps(model: keras.Model, name: str) -> tuple[FeatureMap, FeatureMap] | None:
-    """What the outputs of a layer see along either axis; None once all places are mixed.
+def maps(model: keras.Model) -> dict[str, tuple[FeatureMap, FeatureMap] | None]:
+    """What the outputs of each layer see along either axis; None once all places are mixed.
 
     Raises:
         ValueError: as for `rows`.
     """
-    found = (sight.maps for layer, _, _, _, sight in _walk(model) if layer.name == name)
-    return next(found, None)
+    return {layer.name: sight.maps for layer, _, _, _, sight in _walk(model)}
 
 
 def _walk(model: keras.Model) -> Iterator[tuple[kl.Layer, Shape, Geometry | None, Cost, _Seen]]:
