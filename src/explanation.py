@@ -193,7 +193,7 @@ class Explainer:
         for number in chosen:
             maps = [value[..., number] for value in values]
             least, most = min(each.min() for each in maps), max(each.max() for each in maps)
-            rows[f"map {number}\n{least:.2g} to {most:.2g}"] = maps
+            rows[f"map {number}\n{_short(least)} to {_short(most)}"] = maps
         return activations(layer, pictures, rows)
 
     def _legend(self, layer: str) -> str:
@@ -241,7 +241,8 @@ class Explainer:
             projected: dict[str, list[np.ndarray]] = {
                 method: [cell.projections[method] for cell in cells] for method in methods
             }
-            label = f"map {number}: {found.values[number, 0]:.3g}"
+            most = found.values[number, 0]
+            label = f"map {number}: {most:.3g}" if most else f"map {number}: never active"
             drawn.append(Map(label, projected, [cell.patch for cell in cells]))
         return drawn
 
@@ -263,6 +264,10 @@ def _places(values: Any) -> np.ndarray:
     """One picture's activations, `[rows, columns, maps]`; a dense layer's have one place."""
     array = np.asarray(values)[0]
     return array if array.ndim == 3 else array.reshape(1, 1, -1)
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if 10 <= abs(number) < 1e5 else f"{number:.2g}"
 
 
 def _chosen(layer: str, maps: str | int | list[int], found: Strongest) -> list[int]:

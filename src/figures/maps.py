@@ -14,7 +14,7 @@ from src.figures.projections import fitted, paragraph, signed, square, unsigned
 
 Floats = NDArray[np.floating]
 
-_CELL, _LEFT = 88, 80
+_CELL, _LEFT, _WIDTH = 88, 96, 800
 _SQUARE = 344
 _KERNELS = (
     "Grey is zero; each kernel has its own scale, on which its largest number is white or black."
@@ -58,25 +58,28 @@ def activations(
         maps: by label, one `[rows, columns]` a picture, of any size: they are brought to the
             picture's.
     """
-    cells = [fitted(unsigned(picture), _CELL) for picture in pictures]
-    step = max(cell.height for cell in cells) + 2 + GAP
-    step = max(step, 2 * LINE)
-    block, draw = canvas(_LEFT + len(cells) * (_CELL + 2 + GAP), (1 + len(maps)) * step - GAP)
-    rows = {"picture": cells} | {
-        label: [
-            image.resize(cell.size, _way(image, cell))
-            for image, cell in zip(row, cells, strict=True)
-        ]
-        for label, row in ((label, _levels(some)) for label, some in maps.items())
-    }
-    for row, (label, images) in enumerate(rows.items()):
+    cell = _CELL if len(pictures) > 3 else 2 * _CELL if len(pictures) == 1 else 3 * _CELL // 2
+    cells = [fitted(unsigned(picture), cell) for picture in pictures]
+    rows = {"picture": cells}
+    for label, some in maps.items():
+        images = zip(_levels(some), cells, strict=True)
+        rows[label] = [image.resize(cell.size, _way(image, cell)) for image, cell in images]
+    # Of few pictures, several maps side by side.
+    pitch = max(image.width for image in cells) + 2 + GAP
+    wide = _LEFT + len(cells) * pitch
+    high = max(max(image.height for image in cells) + 2 + GAP, 2 * LINE)
+    columns = min(len(rows), max(1, _WIDTH // wide))
+    each = -(-len(rows) // columns)
+    block, draw = canvas(columns * wide, each * high)
+    for number, (label, row) in enumerate(rows.items()):
+        left, top = number // each * wide, number % each * high
         for line, content in enumerate(label.split("\n")):
-            text(draw, (0, row * step + line * LINE), content, BODY - 1, MUTED)
-        for column, image in enumerate(images):
-            x, y = _LEFT + column * (_CELL + 2 + GAP), row * step
-            draw.rectangle((x, y, x + image.width + 1, y + image.height + 1), outline=RULE)
-            block.paste(image, (x + 1, y + 1))
-    return page([heading(title, "activations"), block, paragraph(_SCALES, block.width)])
+            text(draw, (left, top + line * LINE), content, BODY - 1, MUTED)
+        for column, image in enumerate(row):
+            x = left + _LEFT + column * pitch
+            draw.rectangle((x, top, x + image.width + 1, top + image.height + 1), outline=RULE)
+            block.paste(image, (x + 1, top + 1))
+    return page([heading(title, "activations"), block, paragraph(_SCALES, max(block.width, 300))])
 
 
 def _levels(maps: Sequence[Floats]) -> list[Image.Image]:

@@ -29,8 +29,8 @@ from src.figures.colours import MUTED, RULE
 
 Floats = NDArray[np.floating]
 
-# Wide enough for three maps with one method.
-_WIDTH = 884
+# Wide enough for two maps of photographs with one method, and three of small patches.
+_WIDTH = 944
 # What lies outside the picture is neither grey nor white nor black.
 _OUTSIDE = (221, 232, 246)
 # A square of cells is about as wide as this, in pixels: of small patches, and of photographs'.
