@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from src import files, runs, signals
+from src import cluster, files, runs, signals
 from src.errors import UserError
 from src.overrides import CONFIGS
 
@@ -90,6 +90,8 @@ def run(
     path = os.pathsep.join(filter(None, (str(CONFIGS.parent), os.environ.get("PYTHONPATH"))))
     reading, writing = os.pipe()
     variables = {"PYTHONPATH": path, signals.PARENT: str(reading), **(environment or {})}
+    # Each run by itself, also where this process is one of several.
+    variables |= cluster.ALONE
     # In a group of its own: what a terminal sends to all would reach it twice.
     job = subprocess.Popen(
         [sys.executable, "-m", f"src.{config_name}", *settings],

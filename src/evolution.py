@@ -54,12 +54,12 @@ class Evolution(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Draws the weights before the first step."""
-        if not int(self.model.optimizer.iterations):
+        if not int(self.model.optimizer.iterations.numpy()):
             self._try(0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Draws when it is time to."""
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         if step % self.every == 0:
             self._try(step)
 

@@ -8,13 +8,14 @@ from typing import Any
 from src import config, results
 from src.errors import UserError
 
-# What may change without changing what the steps do.
+# What may change without changing what the steps do; another strategy rounds in another order.
 _FREE = {
     "trainer.epochs",
     "trainer.steps",
     "trainer.checkpoint_every",
     "trainer.explain_every",
     "trainer.keep",
+    "trainer.strategy",
     "data.dir",
     "data.idx_dir",
     "data.memory_budget",

@@ -89,6 +89,17 @@ def handled() -> Iterator[None]:
         _watch = None
 
 
+def renew() -> None:
+    """Takes the signals back from a library that has put its own handlers in the place of Python's.
+
+    TensorFlow does so for SIGTERM as it joins a cluster.
+    """
+    for name in _NAMES:
+        number = getattr(signal, name, None)
+        if number is not None and (handler := signal.getsignal(number)) is not None:
+            signal.signal(number, handler)
+
+
 def _follow_parent() -> None:
     """Has this process asked to end when the one that started it is gone, even if it was killed."""
     descriptor = os.environ.pop(PARENT, "")

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if not __package__:  # python src/train.py
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from src import cli, config, files, machine, multirun, quiet, results, resume, runs, signals
+from src import (
+    cli,
+    cluster,
+    config,
+    files,
+    machine,
+    multirun,
+    quiet,
+    results,
+    resume,
+    runs,
+    signals,
+)
+from src.cluster import WorkerLost
 from src.data import sources
 from src.errors import UserError
+
+_LOST = "stopped: another worker is gone (%s); resume=%s on all workers goes on"
 
 if TYPE_CHECKING:
     from src.data.dataset import DataSet
     from src.experiment import Experiment
     from src.training.checkpoint import Checkpoint
+    from src.training.strategies import Devices
 
 
 def main(values: dict[str, Any], arguments: list[str]) -> int:
@@ -26,17 +44,21 @@ def main(values: dict[str, Any], arguments: list[str]) -> int:
         values: the composed configuration.
         arguments: the `key=value` arguments of the command line.
     """
+    try:
+        return _run(values, arguments)
+    except WorkerLost as error:
+        print(f"stopped: another worker is gone ({error}) before the run began", flush=True)
+        return signals.STOPPED
+
+
+def _run(values: dict[str, Any], arguments: list[str]) -> int:
     choice = {name: values.pop(name) for name in ("resume", "force", "config")}
     going_on = config.parse(config.Resume, choice)
     if going_on.resume is None and going_on.config is not None:
         own = config.load(Path(going_on.config)).model_copy(update={"run_dir": values["run_dir"]})
-        settings = _with_sources(resume.merged(own, values, arguments, force=True))
-        runs.check_free(settings.run_dir)
-        return _begin(settings)
+        return _begin(_with_sources(resume.merged(own, values, arguments, force=True)))
     if going_on.resume is None:
-        settings = _with_sources(config.parse(config.Train, values))
-        runs.check_free(settings.run_dir)
-        return _begin(settings)
+        return _begin(_with_sources(config.parse(config.Train, values)))
     if multirun.holds(going_on.resume):
         others = [
             argument
@@ -47,8 +69,19 @@ def main(values: dict[str, Any], arguments: list[str]) -> int:
             raise UserError(f"expected resume= alone for several jobs; received {others[0]}")
         return multirun.go_on(Path(going_on.resume))
     folder = runs.find(going_on.resume, whole=True)
-    with runs.locked(folder):
-        return _go_on(folder, values, arguments, going_on.force)
+    own = config.load(folder / runs.CONFIG)
+    settings = resume.merged(own, values, arguments, going_on.force)
+    worker = cluster.joined(settings)
+    with runs.locked(folder) if _writes(worker) else nullcontext():
+        if resume.finished(folder, own, settings):
+            print(f"{folder} is finished; a larger trainer.epochs= goes on with it")
+            return 0
+        return _go_on(folder, settings, worker)
+
+
+def _writes(worker: cluster.Cluster | None) -> bool:
+    """Whether this process is the one of its run that writes."""
+    return worker is None or worker.index == 0
 
 
 def _with_sources(settings: config.Train) -> config.Train:
@@ -79,29 +112,59 @@ def _with_sources(settings: config.Train) -> config.Train:
 
 def _begin(settings: config.Train) -> int:
     """Trains in a new folder."""
-    data = _read(settings)
-    from src import experiment
-
-    settings = experiment.resolved(settings, data)
+    worker = cluster.joined(settings)
+    if _writes(worker):
+        runs.check_free(settings.run_dir)
+    settings, data, devices = _ready(settings, worker)
+    if not devices.chief:
+        return _follow(settings, data, devices)
     folder = runs.create(settings.model.name, settings.run_dir)
     with runs.locked(folder):
-        return _train(settings, folder, data, None, [])
+        return _train(settings, folder, data, devices, None, [])
 
 
-def _go_on(folder: Path, values: dict[str, Any], arguments: list[str], force: bool) -> int:
+def _go_on(folder: Path, settings: config.Train, worker: cluster.Cluster | None) -> int:
     """Trains on from a run's last checkpoint."""
-    own = config.load(folder / runs.CONFIG)
-    settings = resume.merged(own, values, arguments, force)
-    if resume.finished(folder, own, settings):
-        print(f"{folder} is finished; a larger trainer.epochs= goes on with it")
-        return 0
-    data = _read(settings)
+    settings, data, devices = _ready(settings, worker)
+    if not devices.chief:
+        return _follow(settings, data, devices)
     from src import experiment
 
     experiment.check_own_data(folder, data, *data.splits)
     with runs.writing(folder):
         checkpoint, damages = experiment.last_checkpoint(folder)
-    return _train(experiment.resolved(settings, data), folder, data, checkpoint, damages)
+    return _train(settings, folder, data, devices, checkpoint, damages)
+
+
+def _ready(
+    settings: config.Train, worker: cluster.Cluster | None
+) -> tuple[config.Train, DataSet, Devices]:
+    """The resolved settings, the data and the devices, on which all workers agree."""
+    connected = _connect(settings, worker) if worker else None
+    data = _read(settings)
+    from src import experiment
+    from src.training import strategies
+
+    devices = connected or strategies.local(settings.trainer.strategy)
+    with strategies.noticing_losses(devices):
+        settings = experiment.resolved(settings, data, devices)
+        experiment.agree(settings, data, devices)
+    return settings, data, devices
+
+
+def _connect(settings: config.Train, worker: cluster.Cluster) -> Devices:
+    """Joins the cluster, before TensorFlow has done anything else."""
+    machine.share_threads(settings)
+    # What TensorFlow has to say of a worker that is gone are pages.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    print(f"worker {worker.index} of {worker.workers}: waiting for the others", flush=True)
+
+    def connect() -> Devices:
+        from src.training import strategies
+
+        return strategies.connect(worker)
+
+    return cast("Devices", quiet.tensorflow(connect))
 
 
 def _read(settings: config.Train) -> DataSet:
@@ -128,16 +191,18 @@ def _train(
     settings: config.Train,
     folder: Path,
     data: DataSet,
+    devices: Devices,
     checkpoint: Checkpoint | None,
     damages: list[str],
 ) -> int:
     """Trains and evaluates, from a checkpoint on if there is one."""
     from src import evolution, experiment
     from src.experiment import evaluation, training
+    from src.training import strategies
     from src.training.output import log, log_to
 
     try:
-        with runs.writing(folder):
+        with runs.writing(folder), strategies.noticing_losses(devices):
             files.write(folder / runs.CONFIG, config.dump(settings))
             log_to(folder / "train.log")
             if data.notice:
@@ -147,13 +212,18 @@ def _train(
             log.info("%s on %s (%s), in %s", settings.model.name, data.name, data.source, folder)
             if checkpoint:
                 log.info("going on from step %d", checkpoint.step)
-            run = experiment.Experiment(settings, folder, data)
+            step = checkpoint.step if checkpoint else None
+            devices.exchange({"folder": str(folder.absolute()), "step": step})
+            run = experiment.Experiment(settings, folder, data, devices)
             if not training.train(run, checkpoint, evolution.callbacks):
                 log.info("stopped and saved; python -m src.train resume=%s goes on", folder)
                 return signals.STOPPED
             if results.read(folder).status == "pruned":
                 log.info("pruned; python -m src.train resume=%s goes on with it", folder)
                 return 0
+            if devices.strategy:
+                # One device evaluates, and the other workers are done.
+                run = experiment.Experiment(settings, folder, data)
             for split in ("val", "test"):
                 found = evaluation.evaluate(run, "best", split)
                 log.info("%s", cli.report(f"best, {split}", found.scores))
@@ -162,6 +232,37 @@ def _train(
     except signals.Asked:
         # Before the first step or after the last: nothing is lost, and `resume=` goes on.
         log.info("stopped; python -m src.train resume=%s goes on", folder)
+        return signals.STOPPED
+    except WorkerLost as error:
+        log.info(_LOST, error, folder)
+        return signals.STOPPED
+    return 0
+
+
+def _follow(settings: config.Train, data: DataSet, devices: Devices) -> int:
+    """Trains beside the chief, on another worker: writes nothing."""
+    from src import experiment
+    from src.experiment import training
+    from src.training import strategies
+    from src.training.output import log, log_to
+
+    log_to(None)
+    folder = Path()
+    try:
+        with strategies.noticing_losses(devices):
+            chief, *_ = devices.exchange({})
+            folder = Path(chief["folder"])
+            checkpoint = experiment.checkpoint_of(folder, chief["step"])
+            log.info("worker %d of %d, in %s", devices.worker, devices.workers, folder)
+            run = experiment.Experiment(settings, folder, data, devices)
+            if not training.follow(run, checkpoint):
+                log.info("stopped with the others; resume=%s on all of them goes on", folder)
+                return signals.STOPPED
+    except signals.Asked:
+        log.info("stopped; resume=%s on all workers goes on", folder)
+        return signals.STOPPED
+    except WorkerLost as error:
+        log.info(_LOST, error, folder)
         return signals.STOPPED
     return 0
 

@@ -18,9 +18,9 @@ MODELS = {
 }
 
 
-def start(module, words, folder, **options):
+def start(module, words, folder, tf_config="", **options):
     """Starts `python -m module words` in a folder; a word with a space comes in a list."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CONFIG": tf_config}
     if PREPARED.is_dir():
         environment["TFDS_DATA_DIR"] = str(PREPARED)
     return subprocess.Popen(

@@ -14,6 +14,7 @@ src.files
 src.quiet  src.signals  src.quoting
 src.figures.*
 src.config.*  src.runs
+src.cluster
 src.results  src.epochs  src.overrides
 src.manual  src.comparison
 src.tables  src.children
@@ -48,7 +49,8 @@ src.training.model
 src.training.stored
 src.training.baselines  src.training.evaluation
 src.training.checkpoint
-src.training.tasks  src.training.checkpoints
+src.training.tasks  src.training.checkpoints  src.training.strategies
+src.training.distributed
 src.training.feature_store
 src.training.features
 src.training.code_space  src.training.summaries

@@ -60,13 +60,16 @@ class Trainer(Section):
     Attributes:
         epochs: passes over the training set, rounded down to whole batches.
         steps: where given, the run ends after this many batches, whatever `epochs` says.
-        batch_size: training examples a step.
+        batch_size: training examples a step, over all devices.
         checkpoint_every: steps between checkpoints; if null, one at the end of each epoch.
         keep: how many of the newest checkpoints are kept beside the best.
         precision: `float32`, `bfloat16` (mixed), or `auto`: bfloat16 where the processor has it.
         shards: into how many equal parts a batch is divided, which then pass through the model side
             by side, each on processors of its own, with the gradient of the whole batch but for
             rounding; if null, 2 where that is faster.
+        strategy: what is trained on: `one` device; `mirrored`, all GPUs of this machine; or
+            `multi_worker`, all machines of the cluster that TF_CONFIG or Slurm describes, each part
+            of a batch on a device of its own; `auto` for the last of them that there is.
         pictures: how many examples the pictures show.
         explain_every: steps after which, again and again, pictures show what excites a few maps of
             each layer most (`figures/evolution-<layer>.png`); null for none.
@@ -88,6 +91,7 @@ class Trainer(Section):
     keep: Annotated[int, Field(ge=1, le=1000)] = 2
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     shards: Annotated[int, Field(ge=1, le=64)] | None = 1
+    strategy: Literal["auto", "one", "mirrored", "multi_worker"] = "auto"
     pictures: Annotated[int, Field(ge=1, le=100)] = 10
     explain_every: Positive | None = None
     ema: Fraction | None = None

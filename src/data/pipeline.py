@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -24,6 +25,18 @@ Preprocess = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 _EVALUATION_PIXELS = 2**19
 
 
+@dataclass(frozen=True)
+class Share:
+    """What a process trains of each batch: `count` of its `of` equal parts, from number `first`."""
+
+    first: int = 0
+    count: int = 1
+    of: int = 1
+
+
+WHOLE = Share()
+
+
 def training_batches(
     split: Examples,
     preprocess: Preprocess,
@@ -32,6 +45,7 @@ def training_batches(
     first_step: int,
     last_step: int,
     noise: Noise = NONE,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """Shuffled batches for the steps `first_step` to `last_step - 1`, counted over the whole run.
 
@@ -47,14 +61,18 @@ def training_batches(
         first_step: step to begin with.
         last_step: step to end before.
         noise: of the model's input.
+        share: the parts to read; the parts of one step come one after another, and after the last
+            step the first. What each example is follows from its place in the whole batch.
     """
+    size = batch_size // share.of
     examples, steps_per_epoch = len(split), len(split) // batch_size
     read = split.training_reader(seed)
 
-    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        step, part = number // share.count, share.first + number % share.count
         epoch, begin = step // steps_per_epoch, step % steps_per_epoch * batch_size
         # The graph knows how many these are, as it would not those of `range(begin, end)`.
-        places = tf.range(batch_size, dtype=tf.int64)
+        places = part * size + tf.range(size, dtype=tf.int64)
         order = tf.random.experimental.index_shuffle(
             begin + places,
             seed=tf.cast([seed, epoch], tf.uint32),
@@ -62,33 +80,56 @@ def training_batches(
         )
         images, targets = read(order, step * batch_size + places)
         taken, wanted = preprocess(_scaled(images), targets)
-        return noise(taken, step), wanted
+        return noise(taken, step, part, share.of), wanted
 
-    return _in_order(tf.data.Dataset.range(first_step, last_step), batch)
+    numbers = tf.data.Dataset.range(first_step * share.count, last_step * share.count)
+    batches = _in_order(numbers, batch)
+    # Of what ends, TensorFlow's strategies ask all workers before each step whether it has.
+    return batches if share == WHOLE else batches.repeat()
 
 
 def evaluation_batches(
-    split: Examples, preprocess: Preprocess, noise: Noise = NONE
+    split: Examples, preprocess: Preprocess, noise: Noise = NONE, share: Share = WHOLE
 ) -> tf.data.Dataset:
     """Every example once, in order; the last batch may be smaller.
 
     The batch size follows from the size of the pictures alone, so that an evaluation adds up in
     the same order, and to the same sum, wherever it is asked for. The noise of a batch is the same
     each time, too.
+
+    Of several processes each reads some of these batches: in round r the replicas take `r * of` to
+    `r * of + of - 1`. Then a third value says whether it is a batch or, in the last round, one that
+    only fills up, and the rounds repeat.
     """
     read = split.reader()
-    height, width, _ = split.image_shape
-    # Pictures of different sizes make no batch.
-    size = max(1, _EVALUATION_PIXELS // (height * width)) if height and width else 1
-    batches = -(-len(split) // size)
+    size, batches = _evaluation_size(split), _evaluations(split)
 
-    def batch(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        index = number // share.count * share.of + share.first + number % share.count
+        there, index = index < batches, tf.minimum(index, batches - 1)
         end = tf.minimum((index + 1) * size, len(split))
         images, targets = read(tf.range(index * size, end))
         taken, wanted = preprocess(_scaled(images), targets)
-        return noise(taken, -1 - index), wanted
+        noisy = noise(taken, -1 - index)
+        return (noisy, wanted) if share == WHOLE else (noisy, wanted, there)
 
-    return _in_order(tf.data.Dataset.range(batches), batch)
+    found = _in_order(tf.data.Dataset.range(evaluation_rounds(split, share) * share.count), batch)
+    return found if share == WHOLE else found.repeat()
+
+
+def evaluation_rounds(split: Examples, share: Share) -> int:
+    """In how many rounds as many batches are evaluated as there are parts."""
+    return -(-_evaluations(split) // share.of)
+
+
+def _evaluations(split: Examples) -> int:
+    return -(-len(split) // _evaluation_size(split))
+
+
+def _evaluation_size(split: Examples) -> int:
+    height, width, _ = split.image_shape
+    # Pictures of different sizes make no batch.
+    return max(1, _EVALUATION_PIXELS // (height * width)) if height and width else 1
 
 
 def inputs(examples: Split, preprocess: Preprocess, noise: Noise = NONE) -> tf.Tensor:

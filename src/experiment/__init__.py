@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from src import config, machine, results
+from src import cluster, config, machine, results
 from src.data import pipeline
 from src.data.dataset import DataSet, Examples, Split
 from src.data.noise import Noise
@@ -20,26 +21,48 @@ from src.models.build import build, expect_memory
 from src.training import losses, output
 from src.training.checkpoint import Checkpoint
 from src.training.checkpoints import Checkpoints
+from src.training.distributed import DistributedModel
 from src.training.feature_store import Featured, featured
 from src.training.model import TrainingModel
+from src.training.strategies import ONE, Devices
 from src.training.tasks import for_task
 
+# What may be another on each worker without changing what is trained.
+_OWN_TO_A_WORKER = {"run_dir", "data.dir", "data.idx_dir", "data.memory_budget", "model.weights"}
 _WEIGHTS = {"median_frequency": losses.median_frequency, "balanced": losses.balanced}
 
 
-def resolved(settings: config.Train, data: DataSet) -> config.Train:
+def resolved(settings: config.Train, data: DataSet, devices: Devices = ONE) -> config.Train:
     """Writes out what was left to the machine, and what only reading says of the data.
 
     Raises:
         ConfigError: the model cannot take such data.
-        UserError: its weights do not fit into the memory.
+        UserError: its weights do not fit into the memory, or it cannot be trained on such devices.
     """
+    if devices.strategy:
+        cluster.check(settings, devices.replicas, "devices")
     section = settings.data.model_copy(update=dict(data.location))
-    found = machine.resolved(settings).model_copy(update={"data": section})
+    found = machine.resolved(settings)
+    trainer = found.trainer.model_copy(update={"strategy": devices.name})
+    found = found.model_copy(update={"data": section, "trainer": trainer})
     parsed = config.parse(config.Train, found.model_dump(mode="json"))
     shape = parsed.data.image_shape if parsed.data.one_size else data.image_shape
     expect_memory(parsed.model, shape, len(data.classes), trained=True)
     return parsed
+
+
+def agree(settings: config.Train, data: DataSet, devices: Devices) -> None:
+    """Makes sure that every worker has the same settings and the same data, wherever they lie.
+
+    Raises:
+        UserError: on every worker, if one has others.
+    """
+    facts = {"data": data.digest}
+    for key, value in config.flat(settings.model_dump(mode="json")).items():
+        if key not in _OWN_TO_A_WORKER:
+            text = str(value)
+            facts[key] = text if len(text) < 64 else hashlib.sha256(text.encode()).hexdigest()
+    devices.expect_equal(facts)
 
 
 def check_form(folder: Path, data: DataSet, any_size: bool) -> None:
@@ -96,6 +119,15 @@ def last_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return found
 
 
+def checkpoint_of(folder: Path, step: int | None) -> Checkpoint | None:
+    """The checkpoint of a step, which the chief goes on from; None if it begins.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    return None if step is None else Checkpoints(folder / "checkpoints").of_step(step)
+
+
 class Experiment:
     """A run's data, model and task, and the folder that all of it is written to.
 
@@ -103,27 +135,32 @@ class Experiment:
         settings: the run's configuration, resolved.
         folder: the run's.
         data: the data set.
+        devices: what it is trained on.
     """
 
-    def __init__(self, settings: config.Train, folder: Path, data: DataSet) -> None:
+    def __init__(
+        self, settings: config.Train, folder: Path, data: DataSet, devices: Devices = ONE
+    ) -> None:
         bfloat16 = settings.trainer.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
         keras.utils.set_random_seed(settings.seed)
         self.settings = settings
         self.folder = folder
         self.data = data
+        self.devices = devices
         self.class_weights = self._weigh_classes() if settings.trainer.class_weights else None
         self.noise = Noise(settings.data.input_noise, settings.seed)
         smoothing = settings.trainer.label_smoothing
         self.task = for_task(settings.model.task, data, self.class_weights, smoothing)
         # What a picture measures is known only once it is read, unlike a digit.
         shape = settings.data.image_shape if settings.data.one_size else data.image_shape
-        model = build(settings.model, shape, len(data.classes))
-        self.model = TrainingModel(
-            model,
-            settings.trainer.ema,
-            settings.trainer.shards or 1,
-            settings.model.features,
+        with devices.scope():
+            model = build(settings.model, shape, len(data.classes))
+        trained = model, settings.trainer.ema, settings.trainer.shards or 1
+        self.model = (
+            DistributedModel(*trained, devices, self.task)
+            if devices.strategy
+            else TrainingModel(*trained, settings.model.features)
         )
         self._featured: dict[str, Featured] = {}
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import statistics
 import sys
@@ -19,9 +20,10 @@ from src.experiment import Experiment
 from src.training import callbacks, history, optimizers, output, summaries
 from src.training.checkpoint import Checkpoint
 from src.training.curves import CurvesLogger
+from src.training.distributed import DistributedModel
 from src.training.plan import Plan
 from src.training.pruning import Pruning
-from src.training.saver import Interrupted, Progress, Saver
+from src.training.saver import Follower, Interrupted, Progress, Saver
 from src.training.warm_start import warm_start
 
 # One call into TensorFlow trains about this many pixels, some tenths of a second: Ctrl-C and the
@@ -51,11 +53,7 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
     step = checkpoint.step if checkpoint else 0
     _compile(run, plan, step)
     saver = Saver(run.checkpoints, plan, _progress(run))
-    saver.set_model(run.model)
-    if checkpoint:
-        saver.resume(checkpoint)
-    else:
-        warm_start(run.model, run.settings.model)
+    _start(run, saver, checkpoint)
     rows = history.rewind(run.folder, step)
     if not step:
         _write_start(run)
@@ -74,6 +72,41 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
         status = "pruned"
     _record(run, rows, saver.progress.best_step, status, seconds)
     return finished
+
+
+def follow(run: Experiment, checkpoint: Checkpoint | None) -> bool:
+    """Trains beside the chief, on another worker, and writes nothing.
+
+    Args:
+        run: what is trained.
+        checkpoint: where the chief goes on from; None to begin.
+
+    Returns:
+        False if a worker was asked to stop before the end.
+
+    Raises:
+        UserError: as for `train`.
+    """
+    plan = Plan.of(run.settings.trainer, len(run.data.splits["train"]))
+    step = checkpoint.step if checkpoint else 0
+    _compile(run, plan, step)
+    saver = Follower(run.checkpoints, plan, _progress(run))
+    _start(run, saver, checkpoint)
+    with saver.handling_signals(), pipeline.graph_errors():
+        return _fit(
+            run, plan, step, saver, [callbacks.SwapAverages(), callbacks.FiniteLoss(), saver]
+        )
+
+
+def _start(run: Experiment, saver: Saver, checkpoint: Checkpoint | None) -> None:
+    """Gives the model what it begins or goes on with."""
+    saver.set_model(run.model)
+    if checkpoint:
+        saver.resume(checkpoint)
+    else:
+        warm_start(run.model, run.settings.model)
+    if isinstance(run.model, DistributedModel):
+        run.model.part_seeds()
 
 
 def _write_start(run: Experiment) -> None:
@@ -95,13 +128,15 @@ def _write_start(run: Experiment) -> None:
 def _compile(run: Experiment, plan: Plan, step: int) -> None:
     height, width, _ = run.data.splits["train"].training_shape
     pixels = plan.batch_size * height * width
+    with run.devices.scope():
+        optimizer = optimizers.build(run.settings.optimizer, plan.steps, plan.steps_per_epoch)
+        optimizer.build(run.model.trainable_variables)
     run.model.compile(
-        optimizers.build(run.settings.optimizer, plan.steps, plan.steps_per_epoch),
+        optimizer,
         loss=run.task.loss,
         metrics=run.task.metrics,
         steps_per_execution=plan.steps_per_call(max(1, _PIXELS_PER_CALL // pixels), step),
     )
-    run.model.optimizer.build(run.model.trainable_variables)
 
 
 def _progress(run: Experiment) -> Progress:
@@ -141,7 +176,11 @@ def _fit(
     """Calls `fit` for each part of the run; returns whether the run came to its end."""
     train, val = run.part("train"), run.part("val")
     preprocess, noise, seed = run.task.preprocess, run.noise, run.settings.seed
-    validation = pipeline.evaluation_batches(val, preprocess, noise)
+    devices = run.devices
+    validation = devices.batches(
+        lambda share: pipeline.evaluation_batches(val, preprocess, noise, share)
+    )
+    rounds = pipeline.evaluation_rounds(val, devices.share) if devices.strategy else None
     try:
         for first, last in plan.fits(step):
             if saver.progress.done:
@@ -149,14 +188,18 @@ def _fit(
             epoch = first // plan.steps_per_epoch
             length = min(last - first, plan.steps_per_epoch)
             run.model.fit(
-                pipeline.training_batches(
-                    train, preprocess, plan.batch_size, seed, first, last, noise
+                devices.batches(
+                    functools.partial(
+                        pipeline.training_batches,
+                        *(train, preprocess, plan.batch_size, seed, first, last, noise),
+                    )
                 ),
                 initial_epoch=epoch,
                 epochs=epoch + (last - first) // length,
                 steps_per_epoch=length,
                 shuffle=False,
                 validation_data=validation,
+                validation_steps=rounds,
                 callbacks=chosen,
                 verbose=0,
             )
@@ -192,7 +235,7 @@ def _record(
         current.class_weights = list(run.class_weights) if run.class_weights else None
         current.seed, current.seconds = run.settings.seed, seconds
         current.parameters = run.model.count_params()
-        current.steps = int(run.model.optimizer.iterations)
+        current.steps = int(run.model.optimizer.iterations.numpy())
         current.images_per_second = statistics.median(speeds) if speeds else None
         current.precision, current.shards = trainer.precision, trainer.shards
         current.versions = {

@@ -17,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 from tqdm import tqdm
 
 from src import files, runs
@@ -34,10 +35,27 @@ class _Counting(keras.callbacks.Callback):
     @property
     def step(self) -> int:
         """Steps trained since the run began."""
-        return int(self.model.optimizer.iterations)
+        return int(self.model.optimizer.iterations.numpy())
 
 
-class MetricsLogger(_Counting):
+class FiniteLoss(_Counting):
+    """Ends a run whose loss is not finite."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Looks at the loss.
+
+        Raises:
+            UserError: it is not finite.
+        """
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"expected a finite loss; received {loss=} at step {self.model.failed_step}"
+                " (a smaller optimizer.learning_rate may help; the checkpoints are from before)"
+            )
+
+
+class MetricsLogger(FiniteLoss):
     """Writes each epoch to `metrics.jsonl`, to TensorBoard and to the log.
 
     Args:
@@ -69,12 +87,7 @@ class MetricsLogger(_Counting):
             UserError: the loss is not finite.
         """
         self.ended = time.perf_counter()
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise UserError(
-                f"expected a finite loss; received {loss=} at step {self.model.failed_step}"
-                " (a smaller optimizer.learning_rate may help; the checkpoints are from before)"
-            )
+        super().on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Writes the epoch down."""
@@ -82,7 +95,7 @@ class MetricsLogger(_Counting):
         values = {name: float(value) for name, value in (logs or {}).items()}
         # JSON has no number for a score of nothing.
         known = {name: v if math.isfinite(v) else None for name, v in values.items()}
-        rate = float(self.model.optimizer.learning_rate)
+        rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         speed = (step - self.first_step) * self.plan.batch_size / seconds
         row = {"epoch": epoch + 1, "step": step, **known, "learning_rate": rate}
         row |= {"seconds": round(seconds, 3), "images_per_second": round(speed, 1)}

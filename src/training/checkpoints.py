@@ -130,6 +130,20 @@ class Checkpoints:
         found = files.clipped(", ".join(damages), 600) or "none"
         raise UserError(f"expected a whole checkpoint in {self.folder}; received {found}")
 
+    def of_step(self, step: int) -> Checkpoint:
+        """The checkpoint of a step.
+
+        Raises:
+            UserError: there is none, or it is damaged.
+        """
+        try:
+            return whole(self.folder / name_of(step))
+        except DamagedError as error:
+            raise UserError(
+                f"expected the chief's checkpoint in {self.folder}, on a file system that all "
+                f"workers share; received {error}"
+            ) from error
+
     def named(self, which: str) -> Checkpoint:
         """The `best` or the `last` checkpoint, for an evaluation.
 

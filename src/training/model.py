@@ -53,6 +53,7 @@ class TrainingModel(keras.Model):
         self.shards = shards
         self.averages = Averages(self.trainable_weights, decay)
         self._failure = FirstFailure()
+        self._asked_to_stop = False
 
     def network(self) -> keras.Model:
         """The network itself: what is drawn and described."""
@@ -74,10 +75,23 @@ class TrainingModel(keras.Model):
     def train_step(self, data: object) -> dict[str, Any]:
         """Trains on a batch and updates the averages."""
         logs = super().train_step(data)
-        step = ops.cast(self.optimizer.iterations, "int64")
-        self._failure.note(step, logs["loss"])
-        self.averages.update(step)
+        self._note_step(logs["loss"])
         return logs
+
+    def _note_step(self, loss: Any) -> None:
+        """Notes the epoch's mean loss after an update, and updates the averages."""
+        step = ops.cast(self.optimizer.iterations, "int64")
+        self._failure.note(step, loss)
+        self.averages.update(step)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run is to stop after the step that has just been trained."""
+        return self._asked_to_stop
+
+    def ask_to_stop(self) -> None:
+        """Has the run stop after a step; may be called in any thread."""
+        self._asked_to_stop = True
 
     def averaged(self) -> AbstractContextManager[None]:
         """Within the block the weights are the averages, if there are any."""

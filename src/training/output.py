@@ -167,17 +167,18 @@ class _LogFile(logging.FileHandler):
         raise
 
 
-def log_to(path: Path) -> None:
-    """Sends the run's log to the terminal and to a file."""
+def log_to(path: Path | None) -> None:
+    """Sends the run's log to the terminal and, unless it is None, to a file."""
     log.handlers.clear()
     # Hydra disables every logger there is before each job of a multirun.
     log.disabled = False
     log.setLevel(logging.INFO)
     log.propagate = False
-    files.unshare(path)
-    # Opened here and not by its name later: it is a file of the run's own, and no link.
-    files.open_to_append(path).close()
-    to_file = _LogFile(path, encoding="utf-8", errors="backslashreplace")
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.addHandler(to_file)
+    if path is not None:
+        files.unshare(path)
+        # Opened here and not by its name later: it is a file of the run's own, and no link.
+        files.open_to_append(path).close()
+        to_file = _LogFile(path, encoding="utf-8", errors="backslashreplace")
+        to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(to_file)
     log.addHandler(logging.StreamHandler(sys.stdout))

@@ -98,7 +98,6 @@ class Saver(keras.callbacks.Callback):
         self.place = runs.Place(checkpoints.folder.parent)
         self.plan = plan
         self.progress = progress
-        self.stopping = False
         self.resumed: Checkpoint | None = None
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -122,9 +121,9 @@ class Saver(keras.callbacks.Callback):
         Raises:
             Interrupted: after a signal, once the state is on disk.
         """
-        step, every = int(self.model.optimizer.iterations), self.plan.checkpoint_every
+        step, every = int(self.model.optimizer.iterations.numpy()), self.plan.checkpoint_every
         inside = step % self.plan.steps_per_epoch and step < self.plan.steps
-        if inside and (self.stopping or (every and step % every == 0)):
+        if inside and (self.model.stopping or (every and step % every == 0)):
             self._save(step)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -133,7 +132,7 @@ class Saver(keras.callbacks.Callback):
         Raises:
             Interrupted: after a signal, once the state is on disk.
         """
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         score = float((logs or {})[f"val_{self.progress.task.watched}"])
         self.progress.note(score, step, self.model.optimizer)
         self._save(step)
@@ -153,18 +152,28 @@ class Saver(keras.callbacks.Callback):
         # The last loss may have been finite and the step that followed from it not.
         if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
             raise UserError(f"expected finite weights; received others after step {step}")
+        self._write(step)
+        if self.model.stopping:
+            raise Interrupted
+
+    def _write(self, step: int) -> None:
         self.place.check()
         self.checkpoints.save(self.model, self._groups(), self.progress.state(step))
-        if self.stopping:
-            raise Interrupted
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:
         """Within the block the first signal stops after the step, a second one at once."""
 
         def stop() -> None:
-            self.stopping = True
+            self.model.ask_to_stop()
             log.info("saving after this step; again to stop now")
 
         with signals.deferred(stop):
             yield
+
+
+class Follower(Saver):
+    """On another worker comes to the end that the chief's saver comes to; writes nothing."""
+
+    def _write(self, step: int) -> None:
+        pass

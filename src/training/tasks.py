@@ -54,6 +54,11 @@ class Task(ABC):
         """The model's input and what its output is compared with: images and their targets."""
         return images, targets
 
+    def counted(self, targets: tf.Tensor) -> tf.Tensor | None:
+        """How much the loss of a batch is the mean of, a scalar; None if it is its examples."""
+        del targets
+        return None
+
     @abstractmethod
     def draw_examples(self, examples: Split, inputs: np.ndarray, outputs: np.ndarray) -> Figures:
         """Figures of the outputs for the run's fixed examples, given as the model takes them."""
@@ -191,6 +196,10 @@ class Segment(Task):
     def loss(self) -> keras.losses.Loss:
         """Softmax cross entropy in nats, the mean over the pixels that are not void."""
         return losses.PixelCrossEntropy(len(self.classes), self.class_weights)
+
+    def counted(self, targets: tf.Tensor) -> tf.Tensor:
+        """The pixels that are not void."""
+        return tf.reduce_sum(tf.cast(targets < len(self.classes), tf.float32))
 
     def draw_examples(self, examples: Split, inputs: np.ndarray, outputs: np.ndarray) -> Figures:
         """Inputs, true masks, predicted masks and where they differ."""
