@@ -269,10 +269,10 @@ def _follow(settings: config.Train, data: DataSet, devices: Devices) -> int:
 
 def _tell_what_next(run: Experiment, step: int) -> None:
     """Says which epoch the best is of, where the pictures are, and what uses them."""
+    from src.experiment import plan_of
     from src.training.output import log
-    from src.training.plan import Plan
 
-    plan = Plan.of(run.settings.trainer, len(run.data.splits["train"]))
+    plan = plan_of(run.settings, run.data)
     log.info(
         "the best is epoch %d; pictures in %s",
         -(-step // plan.steps_per_epoch),

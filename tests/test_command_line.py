@@ -85,6 +85,22 @@ TRAIN = [
     ("model=fcn data.noise=2", "data.noise: .*1; received 2"),
     ("model=lenet5 data.noise=0.3", "data.noise=0 .*; received data.noise=0.3 with model=lenet5"),
     ("model=transfer data.dir=x data.scale=[1,2]", r"data.scale=null, .*; received .*=\[1"),
+    (
+        "model=transfer data.dir=x model.fine_tune=12 model.backbone=vgg16",
+        "model.fine_tune of at most the 5 blocks of vgg16; received model.fine_tune=12",
+    ),
+    (
+        "model=transfer data.dir=x model.fine_tune_rate=0.1",
+        "model.fine_tune_rate=1e-05 without model.fine_tune; received model.fine_tune_rate=0.1",
+    ),
+    (
+        "model=transfer data.dir=x model.fine_tune=1 trainer.epochs=40",
+        "trainer.epochs beyond model.fine_tune_after=40, .*; received trainer.epochs=40",
+    ),
+    (
+        "model=transfer data.dir=x model.fine_tune=1 trainer.patience=3",
+        "trainer.patience=null with model.fine_tune, .*; received trainer.patience=3",
+    ),
     ("model=transfer data.dir=x data.colour=0.1", "data.colour=0, .*; received data.colour=0.1"),
     (
         "model=lenet5 model.c3=sparse data=photographs",

@@ -22,18 +22,25 @@ class Backbone(NamedTuple):
         scaling: factor and summand that a picture in [0, 1] is scaled with; `caffe` for BGR of 255
             less ImageNet's mean. What is left of its preprocessing, the network does itself.
         features: feature maps of its last layer.
+        block: pattern that the names of a block's layers begin with; a block ends with the last
+            layer of a name that begins alike.
+        blocks: how many it has; the first has all before it, the last all behind it.
     """
 
     application: str
     size: int
     scaling: Literal["caffe"] | tuple[float, float]
     features: int
+    block: str
+    blocks: int
 
 
 BACKBONES: dict[BackboneName, Backbone] = {
-    "efficientnet_v2b0": Backbone("EfficientNetV2B0", 224, (255.0, 0.0), 1280),
-    "inception_v3": Backbone("InceptionV3", 299, (2.0, -1.0), 2048),
-    "mobilenet_v3_small": Backbone("MobileNetV3Small", 224, (255.0, 0.0), 576),
-    "resnet50": Backbone("ResNet50", 224, "caffe", 2048),
-    "vgg16": Backbone("VGG16", 224, "caffe", 512),
+    "efficientnet_v2b0": Backbone("EfficientNetV2B0", 224, (255.0, 0.0), 1280, r"block\d[a-z]", 21),
+    "inception_v3": Backbone("InceptionV3", 299, (2.0, -1.0), 2048, r"mixed\d+$", 11),
+    "mobilenet_v3_small": Backbone(
+        "MobileNetV3Small", 224, (255.0, 0.0), 576, r"expanded_conv(_\d+)?", 11
+    ),
+    "resnet50": Backbone("ResNet50", 224, "caffe", 2048, r"conv\d_block\d", 16),
+    "vgg16": Backbone("VGG16", 224, "caffe", 512, r"block\d", 5),
 }

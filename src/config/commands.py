@@ -89,6 +89,23 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
+    def _fine_tuning_has_its_epochs(self) -> Train:
+        tuning, trainer = self.model.fine_tuning, self.trainer
+        if tuning is None:
+            return self
+        if trainer.steps is None and trainer.epochs <= tuning.after:
+            raise ValueError(
+                f"expected trainer.epochs beyond model.fine_tune_after={tuning.after}, to have "
+                f"some to fine-tune in; received trainer.epochs={trainer.epochs}"
+            )
+        if trainer.patience is not None:
+            raise ValueError(
+                "expected trainer.patience=null with model.fine_tune, which begins after a number "
+                f"of epochs; received trainer.patience={trainer.patience}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _shards_fit_the_batch(self) -> Train:
         shards, batch_size = self.trainer.shards, self.trainer.batch_size
         if shards is None or shards == 1:

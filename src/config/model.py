@@ -5,7 +5,7 @@ A section in `src/config/models/` belongs to the builder of the same module name
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from src.config.section import Location, Section
 
@@ -19,6 +19,18 @@ WATCHED: dict[TaskName, tuple[str, Mode]] = {
     "reconstruction": ("mse", "min"),
     "segmentation": ("mean_iou", "max"),
 }
+
+
+class FineTuning(NamedTuple):
+    """How a run goes on once a new layer has been trained on features.
+
+    Attributes:
+        after: epochs on features.
+        learning_rate: of what is then trained, at its first step.
+    """
+
+    after: int
+    learning_rate: float
 
 
 class Model(Section):
@@ -35,8 +47,8 @@ class Model(Section):
             a part of each operation.
         code: name of the layer whose output is all that a picture is drawn from; None where there
             is no such layer.
-        features: name of the layer up to which no weight is trained, so that its output of every
-            picture is computed once; None where there is no such layer.
+        features: name of the layer up to which no weight is trained, or not at first, so that its
+            output of every picture is computed once; None where there is no such layer.
         named_weights: what `weights`, where there is such an option, may be instead of a file.
         name: registered name.
         init_from: folder of an earlier run, the layers of whose best checkpoint this run begins
@@ -59,6 +71,11 @@ class Model(Section):
     def family(self) -> dict[str, str]:
         """What two runs must share, by key, for one to begin with layers of the other."""
         return {"model": self.name}
+
+    @property
+    def fine_tuning(self) -> FineTuning | None:
+        """When weights below `features` are trained, too, on pictures; None for never."""
+        return None
 
     def check_classes(self, classes: int) -> None:
         """Refuses a number of classes that the network cannot tell apart.

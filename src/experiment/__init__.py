@@ -24,6 +24,7 @@ from src.training.checkpoints import Checkpoints
 from src.training.distributed import DistributedModel
 from src.training.feature_store import Featured, featured
 from src.training.model import TrainingModel
+from src.training.plan import Plan
 from src.training.strategies import ONE, Devices
 from src.training.tasks import for_task
 
@@ -37,7 +38,8 @@ def resolved(settings: config.Train, data: DataSet, devices: Devices = ONE) -> c
 
     Raises:
         ConfigError: the model cannot take such data.
-        UserError: its weights do not fit into the memory, or it cannot be trained on such devices.
+        UserError: its weights do not fit into the memory, it cannot be trained on such devices, or
+            there are too few data for a batch or too few steps.
     """
     if devices.strategy:
         cluster.check(settings, devices.replicas, "devices")
@@ -46,9 +48,19 @@ def resolved(settings: config.Train, data: DataSet, devices: Devices = ONE) -> c
     trainer = found.trainer.model_copy(update={"strategy": devices.name})
     found = found.model_copy(update={"data": section, "trainer": trainer})
     parsed = config.parse(config.Train, found.model_dump(mode="json"))
+    plan_of(parsed, data)
     shape = parsed.data.image_shape if parsed.data.one_size else data.image_shape
     expect_memory(parsed.model, shape, len(data.classes), trained=True)
     return parsed
+
+
+def plan_of(settings: config.Train, data: DataSet) -> Plan:
+    """The steps of a run.
+
+    Raises:
+        UserError: the examples do not fill one batch, or there are too few steps.
+    """
+    return Plan.of(settings.trainer, len(data.splits["train"]), settings.model.fine_tuning)
 
 
 def agree(settings: config.Train, data: DataSet, devices: Devices) -> None:
@@ -136,6 +148,9 @@ class Experiment:
         folder: the run's.
         data: the data set.
         devices: what it is trained on.
+
+    Attributes:
+        on_features: whether the model is given kept features of pictures instead of pictures.
     """
 
     def __init__(
@@ -162,6 +177,8 @@ class Experiment:
             if devices.strategy
             else TrainingModel(*trained, settings.model.features)
         )
+        # Those of weights that are trained would be of no use a step later.
+        self.on_features = settings.model.features is not None and not settings.model.fine_tuning
         self._featured: dict[str, Featured] = {}
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
         self.events = output.Events(folder)
@@ -184,7 +201,7 @@ class Experiment:
         Ask once the weights are those that the features are to be of.
         """
         layer = self.settings.model.features
-        if layer is None:
+        if layer is None or not self.on_features:
             return self.data.splits[split]
         if split not in self._featured:
             network = self.model.network()
@@ -195,7 +212,4 @@ class Experiment:
         """The fixed examples that the pictures show, and the same as the model takes them."""
         part = self.data.splits[split]
         examples = part[spread(len(part), self.settings.trainer.pictures)].arrays()
-        if self.settings.model.features:
-            some = self.part(split)[spread(len(part), self.settings.trainer.pictures)]
-            return examples, some.reader()(tf.range(len(some)))[0]
         return examples, pipeline.inputs(examples, self.task.preprocess, self.noise)

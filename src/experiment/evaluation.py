@@ -75,12 +75,13 @@ def evaluate(
         run.model.compile(loss=run.task.loss, metrics=run.task.metrics)
     part = run.part(split)
     batches = pipeline.evaluation_batches(part, run.task.preprocess, run.noise)
-    examples, inputs = run.examples(split)
     with run.model.averaged(), pipeline.graph_errors():
         metrics, targets, outputs = pass_over(run.model, batches, run.task.draws_split)
         pictures, by_class = run.task.draw_counts(), run.task.by_class()
-        outputs_shown = run.model.predict_on_batch(inputs)
-        pictures |= run.task.draw_examples(examples, np.asarray(inputs), outputs_shown)
+        if run.task.draws_examples:
+            examples, inputs = run.examples(split)
+            shown = run.model.predict_on_batch(inputs)
+            pictures |= run.task.draw_examples(examples, np.asarray(inputs), shown)
         features = features_of(run.model, _layer(run), part, run.task.preprocess)
         if features and run.settings.model.code:
             pictures |= code_space.draw(

@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from src import config, results
 from src.data import pipeline
-from src.experiment import Experiment
+from src.experiment import Experiment, plan_of
 from src.training import callbacks, history, optimizers, output, summaries
 from src.training.checkpoint import Checkpoint
 from src.training.curves import CurvesLogger
@@ -49,7 +49,7 @@ def train(run: Experiment, checkpoint: Checkpoint | None, choose: Choice | None 
         OSError: something cannot be written.
         UserError: the loss is not finite, or the checkpoint is another model's.
     """
-    plan = Plan.of(run.settings.trainer, len(run.data.splits["train"]))
+    plan = plan_of(run.settings, run.data)
     step = checkpoint.step if checkpoint else 0
     _compile(run, plan, step)
     saver = Saver(run.checkpoints, plan, _progress(run))
@@ -87,7 +87,7 @@ def follow(run: Experiment, checkpoint: Checkpoint | None) -> bool:
     Raises:
         UserError: as for `train`.
     """
-    plan = Plan.of(run.settings.trainer, len(run.data.splits["train"]))
+    plan = plan_of(run.settings, run.data)
     step = checkpoint.step if checkpoint else 0
     _compile(run, plan, step)
     saver = Follower(run.checkpoints, plan, _progress(run))
@@ -125,17 +125,31 @@ def _write_start(run: Experiment) -> None:
     )
 
 
-def _compile(run: Experiment, plan: Plan, step: int) -> None:
+def _compile(run: Experiment, plan: Plan, step: int, turning: bool = False) -> None:
+    """Makes the model ready to train on from a step, or for what is trained from the turn on."""
     height, width, _ = run.data.splits["train"].training_shape
-    pixels = plan.batch_size * height * width
+    most = max(1, _PIXELS_PER_CALL // (plan.batch_size * height * width))
+    settings, first, last = run.settings.optimizer, 0, plan.turn or plan.steps
+    if tuning := run.settings.model.fine_tuning:
+        # A checkpoint of the turn is of what was trained before it.
+        tunes = turning or plan.tunes(step - 1)
+        run.on_features = not tunes
+        run.model.freeze(run.on_features)
+        # Keras resets what it knows of, and knows of these from the first batch on.
+        for metric in run.task.metrics:
+            metric.reset_state()
+        if tunes:
+            settings = settings.model_copy(update={"learning_rate": tuning.learning_rate})
+            # A step takes so long that a call's cost does not count, whatever a picture measures.
+            first, last, most = last, plan.steps, 1
     with run.devices.scope():
-        optimizer = optimizers.build(run.settings.optimizer, plan.steps, plan.steps_per_epoch)
+        optimizer = optimizers.build(settings, last, plan.steps_per_epoch, first)
         optimizer.build(run.model.trainable_variables)
     run.model.compile(
         optimizer,
         loss=run.task.loss,
         metrics=run.task.metrics,
-        steps_per_execution=plan.steps_per_call(max(1, _PIXELS_PER_CALL // pixels), step),
+        steps_per_execution=plan.steps_per_call(most, step),
     )
 
 
@@ -174,19 +188,24 @@ def _fit(
     chosen: list[keras.callbacks.Callback],
 ) -> bool:
     """Calls `fit` for each part of the run; returns whether the run came to its end."""
-    train, val = run.part("train"), run.part("val")
     preprocess, noise, seed = run.task.preprocess, run.noise, run.settings.seed
-    devices = run.devices
-    validation = devices.batches(
-        lambda share: pipeline.evaluation_batches(val, preprocess, noise, share)
-    )
-    rounds = pipeline.evaluation_rounds(val, devices.share) if devices.strategy else None
+    devices, steps = run.devices, plan.steps_per_epoch
     try:
         for first, last in plan.fits(step):
             if saver.progress.done:
                 break
-            epoch = first // plan.steps_per_epoch
-            length = min(last - first, plan.steps_per_epoch)
+            if first == plan.turn:
+                output.log.info("fine-tuning from epoch %d on", first // steps + 1)
+                _compile(run, plan, first, turning=True)
+            if first in (step, plan.turn):
+                train, val = run.part("train"), run.part("val")
+                validation = devices.batches(
+                    functools.partial(pipeline.evaluation_batches, val, preprocess, noise)
+                )
+                rounds = (
+                    pipeline.evaluation_rounds(val, devices.share) if devices.strategy else None
+                )
+            epoch, length = first // steps, min(last - first, steps)
             run.model.fit(
                 devices.batches(
                     functools.partial(

@@ -73,6 +73,23 @@ def load_weights(model: keras.Model, backbone: BackboneName, weights: str) -> No
         layer.set_weights(other.get_weights())
 
 
+def last_blocks(model: keras.Model, backbone: BackboneName, count: int) -> list[keras.layers.Layer]:
+    """The layers of a network's last blocks, and those behind them.
+
+    Args:
+        model: what `build` has built.
+        backbone: its name.
+        count: how many blocks, from 1 to all.
+    """
+    ends: dict[str, int] = {}
+    for place, layer in enumerate(model.layers):
+        if found := re.match(BACKBONES[backbone].block, layer.name):
+            ends[found[0]] = place
+    # Each block takes what the one before has made and nothing from before that.
+    begin = [-1, *sorted(ends.values())[:-1]][-count] + 1
+    return model.layers[begin:]
+
+
 def _scaled(image: keras.KerasTensor, scaling: str | tuple[float, float]) -> keras.KerasTensor:
     if isinstance(scaling, str):
         return CaffeScaling(dtype="float32", name="scaling")(image)

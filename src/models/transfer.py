@@ -1,4 +1,4 @@
-"""A new dense layer on a network that others have trained, whose weights stay as they are.
+"""A new dense layer on a network that others have trained, whose weights stay as they are at first.
 
 Donahue et al., "DeCAF: a deep convolutional activation feature for generic visual recognition"
 (2014): the means of the last maps over all places are features of a picture, from which a linear
@@ -27,6 +27,9 @@ def build(model: config.Transfer, input_shape: config.Shape, classes: int) -> ke
     backbone = pretrained.build(model.backbone, input_shape, side)
     # Normalisation by batch also keeps its statistics then: Keras runs it as in evaluation.
     backbone.trainable = False
+    if model.fine_tune:
+        for layer in pretrained.last_blocks(backbone, model.backbone, model.fine_tune):
+            layer.trainable = not isinstance(layer, layers.BatchNormalization)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="features")(backbone.output)
     x = layers.Dropout(model.dropout, name="dropout")(x)
     logits = layers.Dense(classes, dtype="float32", name=pretrained.HEAD)(x)

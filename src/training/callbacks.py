@@ -159,10 +159,12 @@ class FigureLogger(_Counting):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Draws the epoch."""
-        with self.model.averaged():
-            outputs = self.model.predict_on_batch(self.inputs)
-        pictures = self.task.draw_examples(self.examples, np.asarray(self.inputs), outputs)
-        pictures |= self.task.draw_counts()
+        pictures = self.task.draw_counts()
+        if self.task.draws_examples:
+            with self.model.averaged():
+                outputs = self.model.predict_on_batch(self.inputs)
+            inputs = np.asarray(self.inputs)
+            pictures = self.task.draw_examples(self.examples, inputs, outputs) | pictures
         self.events.write_epoch(epoch + 1, pictures, self.step)
 
 

@@ -25,7 +25,8 @@ class TrainingModel(keras.Model):
         decay: of the moving averages, in [0, 1), or None to keep none.
         shards: into how many parts a batch is divided, which pass through the layers side by side.
         features: name of a layer whose output `[batch, features]` is taken as well, in the place of
-            pictures; None where pictures only are.
+            pictures; None where pictures only are. The layers up to it compute as in evaluation,
+            also where they are trained.
 
     Attributes:
         averages: moving averages of the trainable weights.
@@ -40,16 +41,25 @@ class TrainingModel(keras.Model):
         features: str | None = None,
     ) -> None:
         super().__init__(network.inputs, network.outputs, name=network.name)
-        forward = accelerate(network)
+        forward, tuned = accelerate(network), []
         # Functions, as Keras saves whatever layer or property it finds a second time.
         self._network = lambda: network
-        self._forward = lambda *args, **options: forward(*args, **options)
         self._head = lambda inputs, **options: None
         if features:
-            head = keras.Model(network.get_layer(features).output, network.outputs[0])
+            inner = network.get_layer(features).output
+            below = keras.Model(network.inputs[0], inner)
+            head = keras.Model(inner, network.outputs[0])
+            tuned = [layer for layer in below.layers if layer.trainable_weights]
+            compute = accelerate(below)
+
+            def forward(inputs: Any, training: bool | None = None, mask: None = None) -> Any:
+                return head(compute(inputs, training=False, mask=mask), training=training)
+
             self._head = lambda inputs, **options: head(inputs, **options)
             # Keras would refuse what is no picture.
             self.input_spec = None
+        self._forward = lambda *args, **options: forward(*args, **options)
+        self._tuned = lambda: tuned
         self.shards = shards
         self.averages = Averages(self.trainable_weights, decay)
         self._failure = FirstFailure()
@@ -58,6 +68,11 @@ class TrainingModel(keras.Model):
     def network(self) -> keras.Model:
         """The network itself: what is drawn and described."""
         return self._network()
+
+    def freeze(self, frozen: bool) -> None:
+        """Whether the layers up to the features stay as they are; to be followed by `compile`."""
+        for layer in self._tuned():
+            layer.trainable = not frozen
 
     @property
     def failed_step(self) -> int:

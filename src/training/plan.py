@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from src.config import Trainer
+from src.config.model import FineTuning
 from src.errors import UserError
 
 
@@ -21,6 +22,7 @@ class Plan:
         steps: steps in all.
         checkpoint_every: steps between checkpoints, or None.
         explain_every: steps between pictures of what excites the maps, or None.
+        turn: step at which more of the network begins to be trained, or None.
     """
 
     batch_size: int
@@ -28,13 +30,19 @@ class Plan:
     steps: int
     checkpoint_every: int | None
     explain_every: int | None = None
+    turn: int | None = None
 
     @classmethod
-    def of(cls, trainer: Trainer, examples: int) -> Plan:
+    def of(cls, trainer: Trainer, examples: int, tuning: FineTuning | None = None) -> Plan:
         """Plans the training on so many examples.
 
+        Args:
+            trainer: how long, and in what portions.
+            examples: how many there are.
+            tuning: when more of the network is trained; None for never.
+
         Raises:
-            UserError: the examples do not fill one batch.
+            UserError: the examples do not fill one batch, or the run ends before it fine-tunes.
         """
         steps_per_epoch = examples // trainer.batch_size
         if not steps_per_epoch:
@@ -43,12 +51,20 @@ class Plan:
                 f"received trainer.batch_size={trainer.batch_size}"
             )
         steps = trainer.steps or trainer.epochs * steps_per_epoch
+        turn = tuning and tuning.after * steps_per_epoch
+        if turn is not None and turn >= steps:
+            raise UserError(
+                f"expected trainer.steps beyond the {turn} of model.fine_tune_after="
+                f"{turn // steps_per_epoch} epochs, to have some to fine-tune in; "
+                f"received trainer.steps={steps}"
+            )
         return cls(
             trainer.batch_size,
             steps_per_epoch,
             steps,
             trainer.checkpoint_every,
             trainer.explain_every,
+            turn,
         )
 
     @property
@@ -56,13 +72,22 @@ class Plan:
         """Epochs in all, the last of which may be a part."""
         return math.ceil(self.steps / self.steps_per_epoch)
 
+    def tunes(self, step: int) -> bool:
+        """Whether the step that follows on `step` steps trains what is trained from `turn` on."""
+        return self.turn is not None and step >= self.turn
+
     def fits(self, step: int = 0) -> Iterator[tuple[int, int]]:
-        """The calls of `fit` by first and last step: the rest of an epoch, whole ones, a part."""
+        """The calls of `fit` by first and last step: the rest of an epoch, whole ones, a part.
+
+        None goes on across the turn.
+        """
         if step >= self.steps:
             return
         whole = self.steps_per_epoch
         bounds = {step, min(math.ceil(step / whole) * whole, self.steps)}
         bounds |= {max(step, self.steps // whole * whole), self.steps}
+        if self.turn is not None and self.turn > step:
+            bounds.add(self.turn)
         ordered = sorted(bounds)
         yield from itertools.pairwise(ordered)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
@@ -26,7 +25,7 @@ Figures = dict[str, figures.Picture]
 _MISTAKES = 24
 
 
-class Task(ABC):
+class Task:
     """One of the three tasks.
 
     Attributes:
@@ -34,12 +33,14 @@ class Task(ABC):
         mode: whether more or less of it is better.
         metrics: what Keras measures beside the loss; a further one is one more entry, such as
             `keras.metrics.SparseTopKCategoricalAccuracy(5, name="top_5")`.
+        draws_examples: whether `draw_examples` has figures.
         draws_split: whether `draw_split` has figures.
     """
 
     watched: str
     mode: Mode
     metrics: list[keras.metrics.Metric]
+    draws_examples = True
     draws_split = False
 
     def __init__(self, data: DataSet) -> None:
@@ -59,9 +60,10 @@ class Task(ABC):
         del targets
         return None
 
-    @abstractmethod
     def draw_examples(self, examples: Split, inputs: np.ndarray, outputs: np.ndarray) -> Figures:
         """Figures of the outputs for the run's fixed examples, given as the model takes them."""
+        del examples, inputs, outputs
+        return {}
 
     def draw_split(self, split: Examples, targets: np.ndarray, outputs: np.ndarray) -> Figures:
         """Figures that take the targets and outputs of a whole split."""
@@ -92,6 +94,8 @@ class Classify(Task):
     """One label an image; the model returns logits `[batch, classes]`."""
 
     watched, mode = WATCHED["classification"]
+    # Ten labels are no picture.
+    draws_examples = False
     draws_split = True
 
     def __init__(
@@ -112,11 +116,6 @@ class Classify(Task):
         if not smoothing and weights is None:
             return super().loss
         return losses.SmoothedCrossEntropy(smoothing, weights)
-
-    def draw_examples(self, examples: Split, inputs: np.ndarray, outputs: np.ndarray) -> Figures:
-        """Nothing: ten labels are no picture."""
-        del examples, inputs, outputs
-        return {}
 
     def draw_counts(self) -> Figures:
         """The confusion matrix."""
