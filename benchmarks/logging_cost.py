@@ -1,12 +1,13 @@
 """Times an epoch with and without all that is written beside it.
 
-    python -m benchmarks.logging_cost [rounds] [model ...]
+    python -m benchmarks.logging_cost [rounds] [model ...] [key=value ...]
 
 With: the line and the curves of the epoch, histograms of the weights, pictures, the checkpoint.
 Without them: training and validation alone. Both in one process, taking turns, with the threads
 that the model is trained with, a process for each model; one epoch warms up and three count. Prints
 for each model the seconds of an epoch without, what it takes more with, and of that what each part
-took at the epoch's end.
+took between the steps and at the epoch's end. Further settings, such as trainer.explain_every=550,
+hold for both.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 from benchmarks import contest
-from src import config, experiment, machine
+from src import config, evolution, experiment, machine
 from src.data import sources
 from src.data.dataset import DataSet
 from src.experiment import training
@@ -55,12 +56,12 @@ class _Clock(keras.callbacks.Callback):
 
 
 class _Timed(keras.callbacks.Callback):
-    """Another callback, and what its ends of epochs take."""
+    """Another callback, and what it takes in each epoch."""
 
     def __init__(self, inner: keras.callbacks.Callback) -> None:
         super().__init__()
-        self.inner, self.seconds = inner, [0.0]
-        for event in ("on_epoch_begin", "on_train_batch_end", "on_train_end"):
+        self.inner, self.seconds, self.between = inner, [0.0], 0.0
+        for event in ("on_epoch_begin", "on_train_begin", "on_train_end"):
             setattr(self, event, getattr(inner, event))
         for event in ("on_test_begin", "on_test_end"):
             setattr(self, event, getattr(inner, event))
@@ -68,10 +69,16 @@ class _Timed(keras.callbacks.Callback):
     def set_model(self, model: keras.Model) -> None:
         self.inner.set_model(model)
 
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        begun = time.perf_counter()
+        self.inner.on_train_batch_end(batch, logs)
+        self.between += time.perf_counter() - begun
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         begun = time.perf_counter()
         self.inner.on_epoch_end(epoch, logs)
-        self.seconds.append(time.perf_counter() - begun)
+        self.seconds.append(self.between + time.perf_counter() - begun)
+        self.between = 0.0
 
 
 @dataclass
@@ -87,7 +94,7 @@ def observe(settings: config.Train, folder: Path, data: DataSet, writes: bool) -
     observed = Observed()
 
     def choose(*of_run: Any) -> list[keras.callbacks.Callback]:
-        timed = [_Timed(each) for each in training.callback_list(*of_run)] if writes else []
+        timed = [_Timed(each) for each in evolution.callbacks(*of_run)] if writes else []
         observed.parts = {type(each.inner).__name__: each.seconds for each in timed}
         return [observed.clock, *timed]
 
@@ -95,9 +102,11 @@ def observe(settings: config.Train, folder: Path, data: DataSet, writes: bool) -
     return observed
 
 
-def main(rounds: int, model: str) -> None:
+def main(rounds: int, model: str, more_settings: list[str]) -> None:
     """Lets epochs of a model with and without logging take turns."""
-    settings = contest.composed(f"model={model}", "data.fallback=false", f"trainer.epochs={EPOCHS}")
+    settings = contest.composed(
+        f"model={model}", "data.fallback=false", f"trainer.epochs={EPOCHS}", *more_settings
+    )
     machine.share_threads(settings)
     data = sources.load(settings.data)
     settings = experiment.resolved(settings, data)
@@ -117,10 +126,12 @@ def main(rounds: int, model: str) -> None:
 
 
 if __name__ == "__main__":
-    rounds_asked, *models = sys.argv[1:] or ["3"]
+    rounds_asked, *asked = sys.argv[1:] or ["3"]
+    chosen = [word for word in asked if "=" in word]
+    models = [word for word in asked if "=" not in word]
     if len(models) == 1:
-        main(int(rounds_asked), models[0])
+        main(int(rounds_asked), models[0], chosen)
     else:
         for each in models or ["lenet5", "lenet_mnist", "autoencoder"]:
-            command = [sys.executable, "-m", "benchmarks.logging_cost", rounds_asked, each]
+            command = [sys.executable, "-m", "benchmarks.logging_cost", rounds_asked, each, *chosen]
             subprocess.run(command, check=True)

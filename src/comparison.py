@@ -180,13 +180,15 @@ def picture(tasks: Sequence[Sequence[Group]]) -> figures.Picture:
     panels = []
     colours = iter(line_colours(sum(map(len, tasks))))
     for compared in tasks:
-        watched, _ = compared[0].runs[0].watched
+        watched, mode = compared[0].runs[0].watched
         best = dict(zip(compared[:_MOST_CURVES], colours, strict=False))
         of = f" ({compared[0].runs[0].task})" if len(tasks) > 1 else ""
         note = f"best {len(best)} of {len(compared)}" if len(best) < len(compared) else ""
         for metric in (["loss"] if "loss" in metrics(compared) else []) + [watched]:
             lines = [_line(group, f"val_{metric}", colour) for group, colour in best.items()]
-            panels.append(Panel(f"val {metric}{of}", lines, note))
+            # Whatever more of is better is a share of something.
+            most = 1 if metric == watched and mode == "max" else math.inf
+            panels.append(Panel(f"val {metric}{of}", lines, note, most=most))
     return figures.curves(panels)
 
 

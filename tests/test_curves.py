@@ -58,6 +58,15 @@ def test_a_deviation_that_reaches_zero_does_not_flatten_the_curves():
     assert np.ptp(banded[:, 0]) > 0.8 * np.ptp(alone[:, 0])
 
 
+def test_a_deviation_ends_at_the_largest_value_that_there_can_be():
+    shares = line([0.9, 1.0], colour=RED, spread=np.array([0.4, 0.4]))
+    bounded = where(curves([Panel("p", [shares], most=1)])[:270], RED)
+    beyond = where(curves([Panel("p", [shares])])[:270], RED)
+    # The plot's 208 rows begin at row 48; less than a tenth of them lies above the curve's end.
+    assert bounded[:, 0].min() < 48 + 20
+    assert beyond[:, 0].min() > 48 + 70
+
+
 @pytest.mark.parametrize("points", [0, 1, 2, 31, 100_000])
 def test_any_number_of_points_makes_a_picture_of_one_size(points):
     y = np.random.default_rng(0).random(points)

@@ -65,12 +65,14 @@ class Panel(NamedTuple):
         lines: its curves, the most important last.
         note: stands beside the title.
         marked: x and y of the point that is ringed; None for none.
+        most: the largest value that there can be, where bands end.
     """
 
     title: str
     lines: Sequence[Line]
     note: str = ""
     marked: tuple[float, float] | None = None
+    most: float = math.inf
 
 
 def line_colours(lines: int) -> list[Colour]:
@@ -116,7 +118,7 @@ def _panel(panel: Panel, ends: tuple[float, float], x_name: str) -> Image.Image:
     block, draw = canvas(_LEFT + _WIDE + 2 * GAP, top + _HIGH + _BELOW)
     title = heading(shorten(panel.title, _LEFT + _WIDE - 8, TITLE), panel.note)
     block.paste(title.crop((0, 0, min(title.width, block.width), title.height)), (0, 0))
-    values = np.concatenate([_reach(line) for line in panel.lines] or [np.zeros(0)])
+    values = np.concatenate([_reach(line, panel.most) for line in panel.lines] or [np.zeros(0)])
     scale = _Scale(values, ends)
     for tick in scale.y_ticks:
         y = top + scale.y(tick)
@@ -184,7 +186,7 @@ def _plot(panel: Panel, scale: _Scale) -> Image.Image:
     draw.line((0, 0, 0, image.height), RULE, 2 * _FINE)
     draw.line((0, image.height, image.width, image.height), RULE, 2 * _FINE)
     for line in panel.lines:
-        _band(draw, line, scale)
+        _band(draw, line, scale, panel.most)
     for line in panel.lines:
         _curve(draw, line, scale)
     if panel.marked is not None:
@@ -194,7 +196,7 @@ def _plot(panel: Panel, scale: _Scale) -> Image.Image:
     return image.reduce(_FINE)
 
 
-def _band(draw: ImageDraw.ImageDraw, line: Line, scale: _Scale) -> None:
+def _band(draw: ImageDraw.ImageDraw, line: Line, scale: _Scale, most: float) -> None:
     if line.spread is None:
         return
     for part in _whole(line):
@@ -202,7 +204,7 @@ def _band(draw: ImageDraw.ImageDraw, line: Line, scale: _Scale) -> None:
         lower = y - spread
         if scale.log:
             lower = np.maximum(lower, 10**scale.low)
-        outline = scale.points(x, y + spread) + scale.points(x, lower)[::-1]
+        outline = scale.points(x, np.minimum(y + spread, most)) + scale.points(x, lower)[::-1]
         if len(x) > 1:
             draw.polygon(outline, (*line.colour, 50))
 
@@ -261,13 +263,13 @@ def _whole(line: Line) -> list[slice]:
     return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _reach(line: Line) -> NDArray[np.float64]:
+def _reach(line: Line, most: float) -> NDArray[np.float64]:
     """All values that an axis must hold; a band that comes near zero does not widen a logarithm."""
     parts = [line.y[part] for part in _whole(line)]
     if line.spread is not None:
         for part in _whole(line):
             y, spread = line.y[part], line.spread[part]
-            parts += [y + spread, np.where(y - spread > y / 3, y - spread, y)]
+            parts += [np.minimum(y + spread, most), np.where(y - spread > y / 3, y - spread, y)]
     return np.concatenate(parts or [np.zeros(0)])
 
 
