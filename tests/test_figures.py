@@ -246,6 +246,13 @@ def test_a_hundred_examples_make_a_page_and_no_strip(size):
     for picture in (figures.reconstructions(x, x), figures.segmentation(x, y, y, DIGITS)):
         height, width = picture.shape[:2]
         assert 0.5 < height / width < 2
+        assert width < 2300
+
+
+def test_a_legend_of_many_classes_is_no_strip():
+    names = [f"the breed of number {i} of 37" for i in range(37)]
+    picture = figures.segmentation(images(), masks(), masks(), names)
+    assert picture.shape[0] < 1.2 * picture.shape[1]
 
 
 def test_nothing_but_void_has_no_score(written):
@@ -450,6 +457,21 @@ PICTURES = {
     "one reconstruction": lambda seed: figures.reconstructions(
         np.where(images() < seed / 2, np.nan, images()), images(1, seed=seed)
     ),
+    "very wide reconstructions": lambda seed: figures.reconstructions(
+        images(5, (4, 400)), images(5, (4, 400), seed=1 + seed)
+    ),
+    "very wide segmentation": lambda seed: figures.segmentation(
+        images(2, (4, 400)), masks(2, (4, 400), 9), masks(2, (4, 400), 9, 1 + seed), DIGITS
+    ),
+    "activations": lambda seed: figures.activations(
+        "layer",
+        list(images(3, (4, 400))),
+        {f"map {i}\n-12 to 345": list(images(3, seed=seed)[..., 0]) for i in range(3)},
+    ),
+    "kernels": lambda seed: figures.kernels(
+        "layer",
+        {"trained": list(images(5, (3, 3), 3, seed=seed)), "random": list(images(5, (3, 3)))},
+    ),
     "segmentation": lambda seed: figures.segmentation(
         images(2, (64, 84), 3), VOC, masks(2, (64, 84), 21, seed), LONG, void=255
     ),
@@ -460,6 +482,7 @@ PICTURES = {
         images(9), np.zeros(9, int), np.full(9, 7 + seed), images(9)[:, 0, 0, 0], LONG
     ),
     "confusion": lambda seed: figures.confusion_matrix(masks(1, (10, 10), 9999, seed)[0], DIGITS),
+    "confusion of 1": lambda seed: figures.confusion_matrix([[7 + seed]], ["cat"]),
     "confusion of 2": lambda seed: figures.confusion_matrix(
         masks(1, (2, 2), 99 + seed * 10**9, seed)[0], ["cat", "dog"]
     ),

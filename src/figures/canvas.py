@@ -21,6 +21,8 @@ MARGIN, GAP, BODY, TITLE, LINE, KEY = 16, 8, 13, 16, 18, 12
 MIN_WIDTH, MAX_WIDTH, MAX_NAME = 320, 720, 180
 # Of a page's height to its width.
 MAX_RATIO = 2.5
+# Of more entries a legend takes the whole width; of more examples each is at most so many pixels.
+_MANY, _SMALL = 24, 100
 
 
 class Key(NamedTuple):
@@ -39,6 +41,8 @@ def swatch(colour: Colour) -> Picture:
 def page(blocks: Sequence[Image.Image], keys: Sequence[Key] = ()) -> Picture:
     """Stack blocks on paper, the legend last, all of them flush left."""
     width = max(MIN_WIDTH - 2 * MARGIN, *(block.width for block in blocks))
+    if len(keys) > _MANY:
+        width = max(width, MAX_WIDTH)
     stack = [*blocks, _legend(keys, width)] if keys else list(blocks)
     space = 2 * GAP
     height = sum(block.height for block in stack) + space * (len(stack) - 1)
@@ -67,14 +71,15 @@ def bands(
         One block a band.
     """
     n = len(captions)
-    pitch = max(_fit(next(iter(rows.values()))[0]).width + 2, least) + GAP
-    step = _fit(next(iter(rows.values()))[0]).height + 2 + GAP
+    first = _fit(next(iter(rows.values()))[0], n)
+    pitch = max(first.width + 2, least) + GAP
+    step = _step(first.height)
     high = len(rows) * step + LINE * len(captions[0]) + 2 * GAP
     columns = _columns(n, pitch, high)
     result = []
     for start in range(0, n, columns):
         part = slice(start, start + columns)
-        shown = {label: [_fit(picture) for picture in rows[label][part]] for label in rows}
+        shown = {label: [_fit(picture, n) for picture in rows[label][part]] for label in rows}
         result.append(_band(shown, captions[part], note, pitch, columns))
     return result
 
@@ -162,10 +167,11 @@ def _band(
     wide, high = next(iter(rows.values()))[0].size
     left = ceil(max(text_width(label) for label in (*rows, note)))
     left += GAP + 4 if left else 0
-    step, lines = high + 2 + GAP, len(captions[0])
+    step, lines = _step(high), len(captions[0])
     block, draw = canvas(left + columns * pitch - GAP, len(rows) * step + LINE * lines)
     for top, (label, pictures) in zip(range(0, step * len(rows), step), rows.items(), strict=True):
-        text(draw, (0, top + high / 2), label, colour=MUTED, anchor="lm")
+        # Its ascenders may not reach above the block.
+        text(draw, (0, max(top + high / 2, top + LINE / 2)), label, colour=MUTED, anchor="lm")
         for i, picture in enumerate(pictures):
             x = left + i * pitch + (pitch - GAP - wide - 2) // 2
             draw.rectangle((x, top, x + wide + 1, top + high + 1), outline=RULE)
@@ -179,9 +185,17 @@ def _band(
     return block
 
 
-def _fit(picture: NDArray[Any]) -> Image.Image:
+def _step(high: int) -> int:
+    """From one row of pictures of a height to the next, with room for a label."""
+    return max(high + 2 + GAP, LINE)
+
+
+def _fit(picture: NDArray[Any], n: int) -> Image.Image:
+    """A picture in its size among n."""
     image = Image.fromarray(picture)
-    factor = zoom(*picture.shape[:2])
+    factor, longest = zoom(*picture.shape[:2]), max(picture.shape[:2])
+    if n > _MANY and longest * factor > _SMALL:
+        factor = 1 / ceil(longest / _SMALL)
     if factor < 1:
         return image.reduce(round(1 / factor))
     size = (int(image.width * factor), int(image.height * factor))

@@ -113,8 +113,11 @@ def _matrix(counts: NDArray[np.float64], entries: list[list[str]], names: list[s
     flat = room <= cell - 4
     axis = BODY + 2 * GAP
     left, top = axis + room + GAP, axis + (size if flat else room) + GAP
-    block, draw = canvas(left + k * cell, top + k * cell)
-    text(draw, (left + k * cell / 2, 0), "prediction", colour=MUTED, anchor="ma")
+    centre = left + k * cell / 2
+    # Of few classes the matrix is narrower than the word above it.
+    wide = max(left + k * cell, ceil(centre + text_width("prediction") / 2))
+    block, draw = canvas(wide, top + k * cell)
+    text(draw, (centre, 0), "prediction", colour=MUTED, anchor="ma")
     side = turned("truth", colour=MUTED)
     block.paste(side, (0, top + (k * cell - side.height) // 2))
     for i, label in enumerate(labels):
