@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from src import cluster, files, runs, signals
+from src import files, runs, signals
 from src.errors import UserError
 from src.overrides import CONFIGS
 
@@ -68,6 +69,73 @@ def _wait_until_free(folder: Path) -> None:
             time.sleep(0.1)
 
 
+def python_path() -> str:
+    """Where Python finds this program's modules, and whatever else it did before."""
+    return os.pathsep.join(filter(None, (str(CONFIGS.parent), os.environ.get("PYTHONPATH"))))
+
+
+class Child:
+    """A command in a process of its own; leaving the block ends it.
+
+    Args:
+        config_name: the command.
+        settings: its arguments.
+        environment: what its environment has besides.
+        pass_fds: file descriptors that it inherits.
+        processors: numbers of those that it may use; None for all.
+        piped: whether what it prints is read by `lines`.
+    """
+
+    def __init__(
+        self,
+        config_name: str,
+        settings: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+        processors: Sequence[int] | None = None,
+        piped: bool = False,
+    ) -> None:
+        reading, self._writing = os.pipe()
+        variables = {"PYTHONPATH": python_path(), signals.PARENT: str(reading)}
+        streams: dict[str, Any] = {}
+        if piped:
+            streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        # In a group of its own: what a terminal sends to all would reach it twice.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"src.{config_name}", *settings],
+            env={**os.environ, **variables, **(environment or {})},
+            process_group=0,
+            pass_fds=(reading, *pass_fds),
+            **streams,
+        )
+        os.close(reading)
+        if processors is not None:
+            # Long before it has any thread.
+            with suppress(OSError):
+                os.sched_setaffinity(self._process.pid, processors)
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+        os.close(self._writing)
+
+    def lines(self) -> Iterator[str]:
+        """What it prints, line by line."""
+        yield from self._process.stdout or ()
+
+    def send(self, number: int) -> None:
+        """Sends it a signal."""
+        self._process.send_signal(signal.Signals(number))
+
+    def wait(self) -> int:
+        """Its status; 128 and the signal's number where one has killed it."""
+        ended = self._process.wait()
+        return ended if ended >= 0 else 128 - ended
+
+
 def run(
     config_name: str,
     settings: Sequence[str],
@@ -87,29 +155,9 @@ def run(
     Returns:
         Its status; 128 and the signal's number where one has killed it.
     """
-    path = os.pathsep.join(filter(None, (str(CONFIGS.parent), os.environ.get("PYTHONPATH"))))
-    reading, writing = os.pipe()
-    variables = {"PYTHONPATH": path, signals.PARENT: str(reading), **(environment or {})}
-    # Each run by itself, also where this process is one of several.
-    variables |= cluster.ALONE
-    # In a group of its own: what a terminal sends to all would reach it twice.
-    job = subprocess.Popen(
-        [sys.executable, "-m", f"src.{config_name}", *settings],
-        env={**os.environ, **variables},
-        process_group=0,
-        pass_fds=(reading, *pass_fds),
-    )
-    os.close(reading)
-
-    def hand_on(count: int, number: int) -> None:
-        job.send_signal(signal.Signals(number))
-
-    with signals.answered(hand_on):
-        try:
-            meanwhile()
-            ended = job.wait()
-        finally:
-            if job.poll() is None:
-                job.terminate()
-            os.close(writing)
-    return ended if ended >= 0 else 128 - ended
+    with (
+        Child(config_name, settings, environment, pass_fds) as child,
+        signals.answered(lambda count, number: child.send(number)),
+    ):
+        meanwhile()
+        return child.wait()

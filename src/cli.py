@@ -16,7 +16,7 @@ from typing import Any, cast
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from src import config, manual, multirun, overrides, quiet, signals
+from src import config, launchers, manual, multirun, overrides, quiet, signals
 from src.config.keys import keys
 from src.config.section import Section
 from src.errors import UserError
@@ -77,10 +77,11 @@ def _status(config_name: str, main: Main, sections: tuple[type[Section], ...]) -
         print(_version())
         return 0
     if line.multirun and not line.help and not line.show:
+        launcher = launchers.parse(line.launcher)
         jobs = list(overrides.jobs(line.settings))
         # All of them before the first begins, which may take hours.
         wrong = [told for _, job in jobs if (told := _mistake(config_name, job, sections[0]))]
-        return max(map(refuse, wrong)) if wrong else multirun.run(config_name, jobs)
+        return max(map(refuse, wrong)) if wrong else multirun.run(config_name, jobs, launcher)
     values = composed(config_name, line.settings)
     if line.help:
         about = inspect.cleandoc(main.__globals__["__doc__"])

@@ -17,8 +17,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from src import children, files, results, runs, signals
+from src import children, files, launchers, results, runs, signals
 from src.errors import UserError
+from src.launchers import Launcher, Work
 
 RECORD = "multirun.json"
 _ENDINGS = {
@@ -48,11 +49,12 @@ class _Planned(BaseModel):
 
 
 class _Record(BaseModel):
-    """The jobs of a folder, in their order."""
+    """The jobs of a folder, in their order, and what runs them."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     jobs: Annotated[list[_Planned], Field(max_length=_MOST_JOBS)]
+    launcher: Launcher = Launcher()
 
 
 @dataclass
@@ -79,12 +81,15 @@ class _Job:
         return _ENDINGS.get(self.status, f"status {self.status}")
 
 
-def run(config_name: str, jobs: list[tuple[str, list[str]]]) -> int:
-    """Runs one job after another, and prints a table of what came of them.
+def run(
+    config_name: str, jobs: list[tuple[str, list[str]]], launcher: Launcher | None = None
+) -> int:
+    """Runs jobs, and prints a table of what came of them.
 
     Args:
         config_name: the command.
         jobs: what tells each from the others, and its settings.
+        launcher: what runs them; None for one after another.
 
     Returns:
         The status of the last job that failed, or that was stopped, which ends the others, too.
@@ -92,9 +97,10 @@ def run(config_name: str, jobs: list[tuple[str, list[str]]]) -> int:
     Raises:
         UserError: the jobs' folder cannot be written to, or another process runs jobs there.
     """
+    launcher = launcher or Launcher()
     planned = [_Job(name, settings) for name, settings in jobs]
     if config_name != "train":
-        return _run_all(config_name, planned)
+        return _run_all(config_name, planned, launcher)
     for number, job in enumerate(planned, 1):
         if not any(argument.startswith("resume=") for argument in job.settings):
             job.folder = _folder(job.settings, number, job.name)
@@ -108,8 +114,8 @@ def run(config_name: str, jobs: list[tuple[str, list[str]]]) -> int:
             with runs.writing(parent):
                 parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(runs.locked(parent))
-                _write(parent, own)
-        status = _run_all(config_name, planned)
+                _write(parent, own, launcher)
+        status = _run_all(config_name, planned, launcher)
         for parent in parents:
             _forget_if_none_began(parent)
     _tell_what_next(planned, list(parents))
@@ -134,8 +140,9 @@ def go_on(folder: Path) -> int:
         UserError: what was written down is damaged, or another process runs these jobs.
     """
     with runs.locked(folder):
-        jobs = [_job(planned, folder / planned.folder) for planned in _read(folder)]
-        status = _run_all("train", jobs)
+        record = _read(folder)
+        jobs = [_job(planned, folder / planned.folder) for planned in record.jobs]
+        status = _run_all("train", jobs, record.launcher)
     _tell_what_next(jobs, [folder])
     return status
 
@@ -145,18 +152,22 @@ def _job(planned: _Planned, folder: Path) -> _Job:
     return _Job(planned.name, planned.settings, folder, 0 if done else None)
 
 
-def _run_all(config_name: str, jobs: list[_Job]) -> int:
-    status = 0
-    for number, job in enumerate(jobs, 1):
-        said = f"job {number}/{len(jobs)}: {files.clipped(job.name) or 'as it is'}"
+def _run_all(config_name: str, jobs: list[_Job], launcher: Launcher) -> int:
+    def told(job: _Job) -> str:
+        return f"job {jobs.index(job) + 1}/{len(jobs)}: {files.clipped(job.name) or 'as it is'}"
+
+    for job in jobs:
         if job.status is not None:
-            print(f"{said} is done", flush=True)
-            continue
-        print(said, flush=True)
-        job.status = children.run(config_name, children.overrides(job.settings, job.folder))
-        status = job.status or status
-        if job.status in signals.STOPS:
-            break
+            print(f"{told(job)} is done", flush=True)
+    left = [job for job in jobs if job.status is None]
+    work = [Work(job.name, config_name, job.settings, job.folder) for job in left]
+    parent = next((job.folder.parent for job in left if job.folder), None)
+    status = 0
+    for number, ended in launchers.run(
+        launcher, work, parent, lambda number: print(told(left[number]), flush=True)
+    ):
+        left[number].status = ended
+        status = ended or status
     if config_name == "train" and any(job.ending != "a mistake" for job in jobs):
         _print_tables(jobs)
     failed = [job for job in jobs if job.status not in (None, 0, *signals.STOPS)]
@@ -184,15 +195,15 @@ def _folder(settings: list[str], number: int, name: str) -> Path:
     return parent / (clipped if clipped == safe and safe else f"{number}_{clipped}".strip("_"))
 
 
-def _write(parent: Path, jobs: Sequence[_Job]) -> None:
+def _write(parent: Path, jobs: Sequence[_Job], launcher: Launcher) -> None:
     """Writes the jobs of a folder down, behind those that it holds already."""
-    earlier = _read(parent) if (parent / RECORD).exists() else []
+    earlier = _read(parent).jobs if (parent / RECORD).exists() else []
     planned = {job.folder: job for job in earlier}
     for job in jobs:
         assert job.folder
         own = _Planned(name=job.name, folder=job.folder.name, settings=job.settings)
         planned.setdefault(own.folder, own)
-    record = _Record(jobs=list(planned.values()))
+    record = _Record(jobs=list(planned.values()), launcher=launcher)
     files.write(parent / RECORD, record.model_dump_json(indent=2) + "\n")
 
 
@@ -202,15 +213,15 @@ def _forget_if_none_began(parent: Path) -> None:
         shutil.rmtree(parent)
 
 
-def _read(folder: Path) -> list[_Planned]:
+def _read(folder: Path) -> _Record:
     path = folder / RECORD
-    jobs = children.read_record(path, _Record, "jobs").jobs
-    for job in jobs:
+    record = children.read_record(path, _Record, "jobs")
+    for job in record.jobs:
         if job.folder in (".", "..") or (folder / job.folder).is_symlink():
             raise UserError(f"{path}: expected a folder beside it; received {job.folder}")
         if any(argument.startswith(("resume=", "run_dir=")) for argument in job.settings):
             raise UserError(f"{path}: expected settings of a new run; received {job.name}")
-    return jobs
+    return record
 
 
 def _print_tables(jobs: Sequence[_Job]) -> None:

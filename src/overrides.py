@@ -1,7 +1,7 @@
 """The overrides and flags of a command line, read before Hydra sees any of them.
 
 Hydra's own keys and flags can import modules, unpickle files and make folders. The program means
-none of them but these: `-m`, `--help`, `--cfg job`, and Hydra's usual launcher by its name.
+none of them but these: `-m`, `--help`, `--cfg job`, and launchers with their options by name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FLAGS = {
     "-c": "show",
     "--version": "version",
 }
-_LAUNCHERS = ("basic",)
+_LAUNCHER = "hydra.launcher."
 _LONGEST = 20_000
 _MOST_JOBS = 10_000
 # What stands for several values, or is computed, in a multirun.
@@ -51,6 +51,7 @@ class CommandLine:
         help: whether to explain the command rather than run it.
         show: whether to print the configuration rather than run it.
         version: whether to print the program's version.
+        launcher: what `hydra/launcher` and `hydra.launcher.` say.
     """
 
     settings: list[str] = field(default_factory=list)
@@ -59,6 +60,7 @@ class CommandLine:
     help: bool = False
     show: bool = False
     version: bool = False
+    launcher: dict[str, str] = field(default_factory=dict)
 
 
 def groups(config_name: str) -> dict[str, list[str]]:
@@ -114,6 +116,9 @@ def read(arguments: list[str], config_name: str, keys: Mapping[str, Key]) -> Com
         raise UserError(f"expected arguments of the form key=value; received {line.topics[0]!r}")
     reader = _Reader(config_name, keys, line.multirun)
     line.settings = [setting for argument in settings for setting in reader.setting(argument)]
+    line.launcher = reader.launcher
+    if line.launcher and not line.multirun and not line.help:
+        raise UserError("expected -m with a launcher, which runs several jobs; received none")
     return line
 
 
@@ -165,6 +170,7 @@ class _Reader:
         self.optional = {group for group, name in _defaults(config_name).items() if name is None}
         self.multirun = multirun
         self.parser = OverridesParser.create()
+        self.launcher: dict[str, str] = {}
 
     def setting(self, argument: str) -> list[str]:
         """Returns the argument as Hydra is to read it; nothing for what changes nothing."""
@@ -177,10 +183,11 @@ class _Reader:
         if key.startswith("~"):
             raise UserError(f"expected key=value, which takes nothing away; received {argument}")
         if re.match(r"hydra\b", key):
-            if key == "hydra/launcher" and value in _LAUNCHERS:
+            if key == "hydra/launcher" or key.startswith(_LAUNCHER):
+                self.launcher["name" if "/" in key else key.removeprefix(_LAUNCHER)] = value.strip()
                 return []
             raise UserError(
-                f"expected none of Hydra's own keys but hydra/launcher={'|'.join(_LAUNCHERS)}; "
+                "expected none of Hydra's own keys but hydra/launcher= and hydra.launcher.; "
                 f"received {key}= (run_dir= says where a run goes)"
             )
         if key in self.groups:

@@ -18,6 +18,7 @@ src.cluster
 src.results  src.epochs  src.overrides
 src.manual  src.comparison
 src.tables  src.children
+src.launchers
 src.multirun
 src.machine  src.resume  src.data.dataset  src.data.options  src.data.metadata
 src.data.python_calls  src.data.splits  src.data.augment  src.data.reading

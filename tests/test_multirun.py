@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from src import children, multirun
+from src import children, launchers, multirun
 from src.errors import UserError
 from tests.commands import MODELS, read, rows, run, start
 
@@ -124,3 +124,59 @@ def test_a_killed_multirun_goes_on_to_the_same_bits_and_ends_with_mean_and_devia
     assert "is done" in run("src.train", "resume=jobs", tmp_path)[0]
     _, err = run("src.train", "resume=jobs seed=3", tmp_path, status=2)
     assert err == "error: expected resume= alone for several jobs; received seed=3\n"
+
+
+def test_a_launcher_is_named_with_its_options_and_written_down(ended, tmp_path):
+    statuses, _ = ended
+    statuses += [0]
+    launcher = launchers.parse({"name": "basic", "n_jobs": "3"})
+    multirun.run("train", JOBS[:1], launcher)
+    assert read(tmp_path / "jobs" / multirun.RECORD)["launcher"]["n_jobs"] == 3
+
+
+LAUNCHERS = {
+    "unknown": ({"name": "theirs"}, "hydra/launcher: .*'basic', 'joblib'.*; received theirs"),
+    "option": ({"_target_": "x"}, "hydra.launcher._target_: .*; received x"),
+    "none": ({"n_jobs": "0"}, "hydra.launcher.n_jobs: expected 1 or more, or -1; received 0"),
+    "text": ({"partition": "a; rm -rf b"}, "hydra.launcher.partition: .*; received a; rm"),
+}
+
+
+@pytest.mark.parametrize("case", LAUNCHERS)
+def test_a_launcher_is_none_of_a_strangers(case):
+    options, line = LAUNCHERS[case]
+    with pytest.raises(UserError, match=line):
+        launchers.parse(options)
+
+
+def test_jobs_at_once_are_stopped_together_and_go_on_together(tmp_path):
+    words = f"{MODELS['lenet5']} trainer.epochs=20 run_dir=jobs"
+    at_once = "hydra/launcher=joblib hydra.launcher.n_jobs=2"
+    process = start("src.train", f"-m seed=0,1 {at_once} {words}", tmp_path)
+    both = [tmp_path / "jobs" / f"seed={seed}" / "metrics.jsonl" for seed in (0, 1)]
+    while not all(path.exists() for path in both):
+        time.sleep(0.05)
+        assert process.poll() is None, process.communicate()
+    process.terminate()
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (75, "")
+    assert all(f"seed={seed}: stopped and saved" in out for seed in (0, 1))
+    assert all(len(path.read_text().splitlines()) < 20 for path in both)
+    out, _ = run("src.train", "resume=jobs", tmp_path)
+    assert all(len(path.read_text().splitlines()) == 20 for path in both)
+    assert [line.count("±") for line in out.splitlines()].count(4) == 1
+
+
+def test_submitits_local_executor_runs_the_jobs(tmp_path):
+    words = f"{MODELS['lenet5']} trainer.steps=2 run_dir=jobs"
+    launcher = "hydra/launcher=submitit_local hydra.launcher.timeout_min=5"
+    out, err = run("src.train", f"-m seed=0,1 {launcher} {words}", tmp_path)
+    assert err == ""
+    assert [line.split()[:2] for line in out.splitlines() if line.startswith("seed=")] == [
+        ["seed=0", "done"],
+        ["seed=1", "done"],
+    ]
+    # What submitit has written is gone.
+    assert sorted(path.name for path in (tmp_path / "jobs").iterdir()) == sorted(
+        [".lock", multirun.RECORD, "seed=0", "seed=1"]
+    )
