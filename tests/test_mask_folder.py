@@ -1,6 +1,7 @@
 """Folders of images and masks: which belong together, and what is wrong told in one line."""
 
 import os
+import re
 import shutil
 import signal
 
@@ -170,8 +171,12 @@ def test_splits_of_nothing_but_void_have_scores_of_none_and_cost_nothing(tmp_pat
         Image.fromarray(MASK + 255).save(path)
     words = f"model=fcn model.filters=2 data=mask_folder data.dir={folder} data.classes=2"
     words += " data.void=255 trainer.batch_size=2 trainer.epochs=2 trainer.patience=1 run_dir=run"
-    _, err = run("src.train", words, tmp_path)
+    out, err = run("src.train", words, tmp_path)
     assert "Traceback" not in err
+    assert [re.search(r"mean_iou \S+/-  ", line) is not None for line in out.splitlines()[2:4]] == [
+        True,
+        True,
+    ]
     found = read(tmp_path / "run" / "results.json")
     assert found["status"] == "finished"
     assert found["metrics"]["val"]["mean_iou"] is None

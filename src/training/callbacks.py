@@ -130,14 +130,19 @@ class MetricsLogger(FiniteLoss):
 
 def _line(epoch: str, values: Logs, watched: str, speed: float) -> str:
     """What there is to say of an epoch in one row of a terminal, the training's numbers first."""
-    loss = f"{values['loss']:.3g}/{values['val_loss']:.3g}"
-    score = f"{values[watched]:.4g}/{values[f'val_{watched}']:.4g}"
+    loss, score = _both(values, "loss", 3), _both(values, watched, 4)
     # The loss of an autoencoder is its score.
-    same = f"{values[watched]:.3g}/{values[f'val_{watched}']:.3g}" == loss
+    same = _both(values, watched, 3) == loss
     shown = [f"{watched} {score}"] if same else [f"loss {loss}", f"{watched} {score}"]
     shown.append(f"{speed:.0f} images/s")
     line = "  ".join([f"{epoch}  train/val {shown[0]}", *shown[1:]])
     return line if len(line) <= _COLUMNS else "  ".join([epoch, *shown])
+
+
+def _both(values: Logs, name: str, digits: int) -> str:
+    """Training and validation; a score of nothing is a dash."""
+    both = values[name], values[f"val_{name}"]
+    return "/".join(f"{value:.{digits}g}" if math.isfinite(value) else "-" for value in both)
 
 
 class FigureLogger(_Counting):
