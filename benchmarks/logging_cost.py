@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 from benchmarks import contest
-from src import config, evolution, experiment, machine
+from src import config, evolution, experiment, files, machine, runs
 from src.data import sources
 from src.data.dataset import DataSet
 from src.experiment import training
@@ -92,6 +92,8 @@ class Observed:
 def observe(settings: config.Train, folder: Path, data: DataSet, writes: bool) -> Observed:
     """Trains a few epochs of a model, with or without what a run writes."""
     observed = Observed()
+    # A run whose folder has lost its configuration ends.
+    files.write(folder / runs.CONFIG, config.dump(settings))
 
     def choose(*of_run: Any) -> list[keras.callbacks.Callback]:
         timed = [_Timed(each) for each in evolution.callbacks(*of_run)] if writes else []

@@ -5,21 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from src import config
-from src.activations import Pictures, Strongest, output, strongest
+from src import config, layer_maps
+from src.activations import Pictures, Strongest, strongest
 from src.data.splits import spread
 from src.errors import UserError
-from src.figures import Picture, activations, kernels, projections
+from src.figures import Picture, projections
 from src.figures.projections import Group, Map
 from src.models import layer_table, pretrained
 from src.models.build import build, expect_memory
 from src.models.deconvnet import activation_kind, deconvnet
-from src.models.vgg16 import CaffeScaling
 from src.prediction import Facts
 from src.projection import Fields, Unit, equal_cells, project
 from src.training.checkpoints import Checkpoints
@@ -160,7 +158,9 @@ class Explainer:
             found = strongest(self.model, layer, self.pictures.batches(), top)
             chosen = _chosen(layer, maps, found)
             trained = self.maps(self.model, layer, found, chosen, methods)
-            examples = self._activations(layer, chosen)
+            examples = layer_maps.activations(
+                self.model, layer, self.pictures, self.examples, chosen
+            )
         found = strongest(self.untrained, layer, self.pictures.batches(), top)
         chosen = _ranked(found)[: _UNTRAINED_MAPS if len(methods) == 1 else 1]
         untrained = self.maps(self.untrained, layer, found, chosen, methods)
@@ -173,28 +173,8 @@ class Explainer:
 
     def kernels(self) -> Picture | None:
         """Draws the kernels of the first convolution; None if there is none."""
-        first = next((each for each in self.model.layers if _sees_colours(each)), None)
-        if first is None:
-            return None
         with self.model.averaged():
-            groups = {
-                name: _kernels(network, first.name)
-                for name, network in (("trained", self.model), ("random weights", self.untrained))
-            }
-        return kernels(first.name, groups)
-
-    def _activations(self, layer: str, chosen: Sequence[int]) -> Picture:
-        """Draws what some maps make of the examples."""
-        network = keras.Model(self.model.inputs[0], output(self.model, layer))
-        found = dict(self.pictures.some(self.examples))
-        pictures = [found[number] for number in self.examples]
-        values = [_places(network(picture[None], training=False)) for picture in pictures]
-        rows = {}
-        for number in chosen:
-            maps = [value[..., number] for value in values]
-            least, most = min(each.min() for each in maps), max(each.max() for each in maps)
-            rows[f"map {number}\n{_short(least)} to {_short(most)}"] = maps
-        return activations(layer, pictures, rows)
+            return layer_maps.kernels(self.model, self.untrained)
 
     def _legend(self, layer: str) -> str:
         fields = self.fields(layer, next(iter(self.pictures.batches())).shape[1:])
@@ -245,29 +225,6 @@ class Explainer:
             label = f"map {number}: {most:.3g}" if most else f"map {number}: never active"
             drawn.append(Map(label, projected, [cell.patch for cell in cells]))
         return drawn
-
-
-def _sees_colours(layer: keras.Layer) -> bool:
-    """Whether a layer is a convolution of a picture's grey or colours."""
-    return isinstance(layer, keras.layers.Conv2D) and layer.kernel.shape[2] in (1, 3)
-
-
-def _kernels(network: keras.Model, layer: str) -> list[np.ndarray]:
-    """A layer's kernels, each `[height, width, 1 or 3]`, in the order of a picture's colours."""
-    kernel = network.get_layer(layer).kernel.numpy()
-    if kernel.shape[2] == 3 and any(isinstance(each, CaffeScaling) for each in network.layers):
-        kernel = kernel[:, :, ::-1]
-    return list(np.moveaxis(kernel, -1, 0))
-
-
-def _places(values: Any) -> np.ndarray:
-    """One picture's activations, `[rows, columns, maps]`; a dense layer's have one place."""
-    array = np.asarray(values)[0]
-    return array if array.ndim == 3 else array.reshape(1, 1, -1)
-
-
-def _short(number: float) -> str:
-    return f"{number:.0f}" if 10 <= abs(number) < 1e5 else f"{number:.2g}"
 
 
 def _chosen(layer: str, maps: str | int | list[int], found: Strongest) -> list[int]:

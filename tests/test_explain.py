@@ -1,5 +1,7 @@
 """What `src.explain` finds, cuts out, draws and refuses."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from src.activations import OneByOne, Pictures, strongest
 from src.data.dataset import Split
 from src.errors import UserError
 from src.explain import _picture
-from src.explanation import Explainer, _kernels
+from src.explanation import Explainer
 from src.figures import activations
 from src.figures.maps import _levels
 from src.figures.projections import Group, Map, projections, signed
+from src.layer_maps import colour_kernels, reduced
 from src.models.vgg16 import CaffeScaling
 from tests.commands import MODELS, run
 
@@ -157,7 +160,7 @@ def test_kernels_are_shown_in_the_order_of_the_colours_of_a_picture():
     for scaled, order in ((image, [0, 1, 2]), (CaffeScaling()(image), [2, 1, 0])):
         model = keras.Model(image, layers.Conv2D(4, 2, use_bias=False, name="first")(scaled))
         model.get_layer("first").set_weights([kernel])
-        shown = _kernels(model, "first")
+        shown = colour_kernels(model, "first")
         assert len(shown) == 4
         np.testing.assert_array_equal(shown[1], kernel[:, :, order, 1])
 
@@ -170,6 +173,30 @@ def test_a_map_has_one_scale_for_all_examples():
         [[1, 192]],
         [[128, 192]],
     ]
+
+
+def test_maps_larger_than_a_page_are_reduced_to_the_means_of_squares():
+    small = np.arange(12, dtype="float32").reshape(2, 3, 2)
+    assert reduced(small) is small
+    large = np.kron(small, np.ones((500, 400, 1), "float32"))
+    # The longer side is 1200: squares of three pixels.
+    means = reduced(large)
+    assert means.shape == (333, 400, 2)
+    np.testing.assert_array_equal(means[0, 0], small[0, 0])
+    np.testing.assert_array_equal(means[-1, -1], small[-1, -1])
+    assert reduced(np.ones((1, 2000, 1))).shape == (1, 500, 1)
+
+
+def test_the_page_about_tensorboard_names_what_is_written(trained):
+    page = (Path(__file__).parent.parent / "docs" / "tensorboard.md").read_text()
+    files = (trained / "lenet" / "tensorboard").glob("events*")
+    tags = {tag for file in files for tag in EventAccumulator(str(file)).Reload().Tags()["tensors"]}
+    for tag in ("loss/train", "loss/val", "accuracy/best-test", "confusion_matrix/best-test"):
+        assert tag in tags
+        assert f"`{tag}`" in page
+    for group in ("training/", "explain/", "activations/", "kernels/"):
+        assert any(tag.startswith(group) for tag in tags)
+        assert f"`{group}`" in page
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ src.training.callbacks  src.training.saver  src.training.warm_start
 src.training.pruning
 src.experiment.*  src.cli
 src.prediction  src.activations
-src.projection
+src.projection  src.layer_maps
 src.explanation  src.study  src.study_pictures
 src.evolution
 src.train  src.eval  src.describe  src.predict  src.explain  src.compare  src.search
