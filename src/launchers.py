@@ -246,7 +246,9 @@ def _submitted(
 def _status(job: Any) -> int:
     """The status of a job of submitit's; 1 where it has none, as one that was killed."""
     error = job.exception()
-    if error is None:
-        return int(job.result())
-    print(files.clipped(error, 600), file=sys.stderr)
-    return 1
+    status = 1 if error else int(job.result())
+    if status and status not in signals.STOPS:
+        # What it said of it stands where submitit keeps what a job prints.
+        said = (job.stderr() or str(error or "")).strip().splitlines()
+        print(files.clipped(said[-1], 600) if said else "no word of why", file=sys.stderr)
+    return status

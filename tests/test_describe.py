@@ -173,6 +173,9 @@ STOCK = {
     "leaky": (kl.LeakyReLU(), 0, (3, 3)),
     "prelu": (kl.PReLU(shared_axes=(1, 2)), 4, (3, 3)),
     "spatial dropout": (kl.SpatialDropout2D(0.1), 0, (3, 3)),
+    "centre crop": (kl.CenterCrop(4, 5), 0, (3, 3)),
+    "larger centre": (kl.CenterCrop(16, 16), 0, None),
+    "masking": (kl.Masking(), 0, (3, 3)),
     "resizing": (kl.Resizing(5, 5), 0, None),
 }
 

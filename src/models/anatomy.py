@@ -33,7 +33,7 @@ Shape = tuple[int, ...]
 _FREE = (
     *(kl.Activation, kl.ReLU, kl.LeakyReLU, kl.ELU, kl.Softmax, kl.Identity, kl.Rescaling),
     *(kl.Dropout, kl.SpatialDropout2D, kl.GaussianDropout, kl.GaussianNoise, kl.AlphaDropout),
-    *(kl.ActivityRegularization, kl.Flatten, kl.Reshape, CaffeScaling, CropLike2D),
+    *(kl.ActivityRegularization, kl.Masking, kl.Flatten, kl.Reshape, CaffeScaling, CropLike2D),
     *(kl.Add, kl.Subtract, kl.Multiply, kl.Average, kl.Maximum, kl.Minimum, kl.Concatenate),
 )
 _NORMALISING = (
@@ -100,6 +100,9 @@ def anatomy(layer: kl.Layer, inputs: Shape, outputs: Shape) -> tuple[Geometry | 
             return Geometry(axes=_two(Window(lead=before) for before, _ in layer.padding)), Cost()
         case kl.Cropping2D():
             return Geometry(axes=_two(Window(lead=-before) for before, _ in layer.cropping)), Cost()
+        case kl.CenterCrop() if inputs[0] >= layer.height and inputs[1] >= layer.width:
+            kept = zip(inputs[:2], outputs[:2], strict=True)
+            return Geometry(axes=_two(Window(lead=-((n - side) // 2)) for n, side in kept)), Cost()
         case kl.Dense():
             return Geometry(), costs.dense_cost(inputs[-1], outputs[-1], bias)
         case EuclideanRbf():
