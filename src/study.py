@@ -120,7 +120,8 @@ def open_study(folder: Path, options: SearchOptions, mode: Mode) -> optuna.Study
     except Exception as error:
         # Without the address, which may hold a password.
         where = folder / JOURNAL if options.storage is None else "search.storage="
-        reason = type(error).__name__ if options.storage else files.clipped(error)
+        told = options.storage is None or isinstance(error, ImportError)
+        reason = files.clipped(error) if told else type(error).__name__
         raise UserError(f"expected a study in {where}; received {reason}") from error
 
 
