@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # python src/train.py
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -16,16 +15,14 @@ from src import (
     cluster,
     config,
     files,
-    machine,
     multirun,
-    quiet,
+    preparation,
     results,
     resume,
     runs,
     signals,
 )
 from src.cluster import WorkerLost
-from src.data import sources
 from src.errors import UserError
 
 _LOST = "stopped: another worker is gone (%s); resume=%s on all workers goes on"
@@ -115,7 +112,7 @@ def _begin(settings: config.Train) -> int:
     worker = cluster.joined(settings)
     if _writes(worker):
         runs.check_free(settings.run_dir)
-    settings, data, devices = _ready(settings, worker)
+    settings, data, devices = preparation.ready(settings, worker)
     if not devices.chief:
         return _follow(settings, data, devices)
     folder = runs.create(settings.model.name, settings.run_dir)
@@ -125,7 +122,7 @@ def _begin(settings: config.Train) -> int:
 
 def _go_on(folder: Path, settings: config.Train, worker: cluster.Cluster | None) -> int:
     """Trains on from a run's last checkpoint."""
-    settings, data, devices = _ready(settings, worker)
+    settings, data, devices = preparation.ready(settings, worker)
     if not devices.chief:
         return _follow(settings, data, devices)
     from src import experiment
@@ -134,57 +131,6 @@ def _go_on(folder: Path, settings: config.Train, worker: cluster.Cluster | None)
     with runs.writing(folder):
         checkpoint, damages = experiment.last_checkpoint(folder)
     return _train(settings, folder, data, devices, checkpoint, damages)
-
-
-def _ready(
-    settings: config.Train, worker: cluster.Cluster | None
-) -> tuple[config.Train, DataSet, Devices]:
-    """The resolved settings, the data and the devices, on which all workers agree."""
-    connected = _connect(settings, worker) if worker else None
-    data = _read(settings)
-    from src import experiment
-    from src.training import strategies
-
-    devices = connected or strategies.local(settings.trainer.strategy)
-    with strategies.noticing_losses(devices):
-        settings = experiment.resolved(settings, data, devices)
-        experiment.agree(settings, data, devices)
-    return settings, data, devices
-
-
-def _connect(settings: config.Train, worker: cluster.Cluster) -> Devices:
-    """Joins the cluster, before TensorFlow has done anything else."""
-    machine.share_threads(settings)
-    # What TensorFlow has to say of a worker that is gone are pages.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    print(f"worker {worker.index} of {worker.workers}: waiting for the others", flush=True)
-
-    def connect() -> Devices:
-        from src.training import strategies
-
-        return strategies.connect(worker)
-
-    return cast("Devices", quiet.tensorflow(connect))
-
-
-def _read(settings: config.Train) -> DataSet:
-    """Reads and checks the data, and imports TensorFlow, which takes seconds, only then.
-
-    Raises:
-        UserError: the data cannot be read, or have one class only for a classifier.
-    """
-    machine.share_threads(settings)
-    data = sources.load(settings.data)
-    if settings.model.task == "classification" and len(data.classes) < 2:
-        raise UserError(
-            f"expected two classes or more for model={settings.model.name}; received "
-            f"{data.source} with class {', '.join(data.classes)} only"
-        )
-    # Reading and TensorFlow take seconds and print nothing.
-    print(f"{settings.model.name} on {data.name}: reading, then TensorFlow begins", flush=True)
-    data.read()
-    quiet.tensorflow()
-    return data
 
 
 def _train(
@@ -247,11 +193,11 @@ def _follow(settings: config.Train, data: DataSet, devices: Devices) -> int:
     from src.training.output import log, log_to
 
     log_to(None)
-    folder = Path()
+    with strategies.noticing_losses(devices):
+        chief, *_ = devices.exchange({})
+    folder = Path(chief["folder"])
     try:
         with strategies.noticing_losses(devices):
-            chief, *_ = devices.exchange({})
-            folder = Path(chief["folder"])
             checkpoint = experiment.checkpoint_of(folder, chief["step"])
             log.info("worker %d of %d, in %s", devices.worker, devices.workers, folder)
             run = experiment.Experiment(settings, folder, data, devices)

@@ -5,6 +5,7 @@ import pytest
 from src import cluster
 from src.cluster import Cluster
 from src.errors import UserError
+from src.training import strategies
 from tests.test_machine import settings
 from tests.workers import described
 
@@ -98,3 +99,22 @@ def test_a_run_of_a_search_or_a_multirun_is_in_no_cluster(monkeypatch):
     for name, text in cluster.ALONE.items():
         monkeypatch.setenv(name, text)
     assert cluster.described() is None
+
+
+def test_slurm_names_the_addresses_of_the_workers(monkeypatch):
+    described(
+        monkeypatch,
+        SLURM_STEP_NUM_TASKS="3",
+        SLURM_STEP_NODELIST="gpu[07-08]",
+        SLURM_STEP_TASKS_PER_NODE="2,1",
+        SLURM_PROCID="2",
+        SLURM_JOB_ID="140007",
+    )
+    found = strategies.of_slurm()
+    assert found == {
+        "cluster": {"worker": ["gpu07:10007", "gpu07:10008", "gpu08:10007"]},
+        "task": {"type": "worker", "index": 2},
+    }
+    monkeypatch.delenv("SLURM_STEP_NODELIST")
+    with pytest.raises(UserError, match=r"expected Slurm's variables of a step; received [^\n]+"):
+        strategies.of_slurm()

@@ -63,7 +63,7 @@ src.experiment.*  src.cli
 src.prediction  src.activations
 src.projection  src.layer_maps
 src.explanation  src.study  src.study_pictures
-src.evolution
+src.evolution  src.preparation
 src.train  src.eval  src.describe  src.predict  src.explain  src.compare  src.search
 src.__main__
 """

@@ -23,7 +23,9 @@ from tests.test_resume import assert_equal, end_state
 from tests.workers import ended, start_workers
 
 WORDS = "trainer.checkpoint_every=2 trainer.precision=float32 trainer.ema=0.9"
-WITHOUT_CHANCE = f"{MODELS['lenet_mnist']} model.dropout=0 {WORDS}"
+# 14 steps an epoch, 7 of them in a call.
+WITHOUT_CHANCE = f"{MODELS['lenet_mnist']} {WORDS} model.dropout=0 trainer.batch_size=250"
+WITHOUT_CHANCE += " trainer.checkpoint_every=7 trainer.epochs=2"
 
 
 def shares(workers, devices):
@@ -81,9 +83,8 @@ def wait_for(path):
 
 
 def test_two_workers_train_what_one_does_and_one_goes_on_when_the_other_is_killed(tmp_path):
-    words = f"{WITHOUT_CHANCE} trainer.epochs=2"
-    run("src.train", f"{words} run_dir=alone", tmp_path)
-    chief, other = start_workers(2, f"{words} run_dir=run", tmp_path)
+    run("src.train", f"{WITHOUT_CHANCE} run_dir=alone", tmp_path)
+    chief, other = start_workers(2, f"{WITHOUT_CHANCE} run_dir=run", tmp_path)
     wait_for(tmp_path / "run/checkpoints/last")
     other.kill()
     begun = time.monotonic()
@@ -112,14 +113,14 @@ cli.run("train", train.main, config.Train, config.Resume)
 
 
 def test_two_devices_of_one_machine_train_what_one_does(tmp_path):
-    words = f"{WITHOUT_CHANCE} trainer.epochs=2"
-    run("src.train", f"{words} run_dir=alone", tmp_path)
-    command = [sys.executable, "-c", MIRRORED, *words.split(), "trainer.strategy=mirrored"]
+    run("src.train", f"{WITHOUT_CHANCE} run_dir=alone", tmp_path)
+    words = [*WITHOUT_CHANCE.split(), "trainer.strategy=mirrored"]
+    command = [sys.executable, "-c", MIRRORED, *words]
     done = subprocess.run(
         [*command, f"run_dir={tmp_path}/run"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert read(tmp_path / "run/results.json")["steps"] == 14
+    assert read(tmp_path / "run/results.json")["steps"] == 28
     assert_close(tmp_path / "alone", tmp_path / "run", 1e-4)
     _, err = run("src.train", "trainer.strategy=mirrored", tmp_path, status=2)
     assert "expected two GPUs or more for trainer.strategy=mirrored; received none" in err
@@ -144,8 +145,8 @@ def test_two_workers_stopped_go_on_to_the_bit_and_end_as_if_left_alone(model, tm
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [0, 2], ids=["chief", "other"])
 def test_a_worker_that_hangs_stops_three_and_two_go_on(lost, tmp_path):
-    words = f"{WITHOUT_CHANCE} trainer.batch_size=300 trainer.epochs=2"
-    workers = start_workers(3, f"{words} run_dir=run", tmp_path)
+    words = f"{WITHOUT_CHANCE} trainer.batch_size=300 trainer.checkpoint_every=5 run_dir=run"
+    workers = start_workers(3, words, tmp_path)
     wait_for(tmp_path / "run/checkpoints/last")
     workers[lost].send_signal(signal.SIGSTOP)
     begun = time.monotonic()

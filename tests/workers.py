@@ -19,10 +19,13 @@ def addresses(count):
 
 def start_workers(count, words, folder):
     """Starts `python -m src.train words` as each of several workers."""
-    cluster = {"worker": addresses(count)}
+    chief, *others = addresses(count)
+    # Three by the other of the two ways in which TF_CONFIG names a chief.
+    cluster = {"chief": [chief], "worker": others} if count > 2 else {"worker": [chief, *others]}
+    tasks = [{"type": job, "index": i} for job, those in cluster.items() for i in range(len(those))]
     processes = []
-    for index in range(count):
-        described = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+    for task in tasks:
+        described = {"cluster": cluster, "task": task}
         processes.append(start("src.train", words, folder, tf_config=json.dumps(described)))
     return processes
 

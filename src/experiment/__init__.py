@@ -69,7 +69,7 @@ def agree(settings: config.Train, data: DataSet, devices: Devices) -> None:
     Raises:
         UserError: on every worker, if one has others.
     """
-    facts = {"data": data.digest}
+    facts = {"data": data.digest, "TensorFlow": tf.__version__}
     for key, value in config.flat(settings.model_dump(mode="json")).items():
         if key not in _OWN_TO_A_WORKER:
             text = str(value)

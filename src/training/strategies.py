@@ -22,7 +22,9 @@ from src.data.pipeline import WHOLE, Share
 from src.errors import UserError
 
 # Bytes of what a worker tells the others.
-_MESSAGE = 4096
+_MESSAGE = 16384
+# Ports of Slurm's tasks begin in this range, at another place for each job.
+_PORTS, _JOBS = 10_000, 20_000
 # What a collective ends with when a worker is gone: its connection, its heartbeats, or its own end.
 _LOST = (
     tf.errors.UnavailableError,
@@ -86,7 +88,7 @@ class Devices:
         """What each worker tells the others, in their order; all of them have to call it.
 
         Args:
-            told: JSON of at most 4096 bytes.
+            told: at most 16 kB as JSON.
         """
         if self.workers == 1:
             return [told]
@@ -123,7 +125,7 @@ def connect(cluster: Cluster) -> Devices:
         UserError: the workers' addresses cannot be had, or this one's cannot be taken.
     """
     if cluster.slurm:
-        os.environ["TF_CONFIG"] = json.dumps(_of_slurm())
+        os.environ["TF_CONFIG"] = json.dumps(of_slurm())
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except _LOST as error:
@@ -138,16 +140,16 @@ def connect(cluster: Cluster) -> Devices:
     return Devices(strategy, cluster.workers, cluster.index)
 
 
-def _of_slurm() -> dict[str, Any]:
+def of_slurm() -> dict[str, Any]:
     """Slurm's description as TF_CONFIG.
 
     The resolver's own choice of GPUs is left out: it fails where there are none, and srun's
     `--gpus-per-task` has made one already.
     """
-    tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
     try:
+        tasks, job = (int(os.environ[f"SLURM_{key}"]) for key in ("STEP_NUM_TASKS", "JOB_ID"))
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
+            port_base=_PORTS + job % _JOBS, gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
         )
         spec = resolver.cluster_spec()
     except (RuntimeError, ValueError, KeyError, OSError) as error:
