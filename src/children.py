@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from src import files, runs, signals
+from src import cluster, files, runs, signals
 from src.errors import UserError
 from src.overrides import CONFIGS
 
@@ -97,6 +97,8 @@ class Child:
     ) -> None:
         reading, self._writing = os.pipe()
         variables = {"PYTHONPATH": python_path(), signals.PARENT: str(reading)}
+        # Each run by itself, also where this process is one of several workers.
+        variables |= cluster.ALONE
         streams: dict[str, Any] = {}
         if piped:
             streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from src import cluster
+from src import children, cluster
 from src.cluster import Cluster
 from src.errors import UserError
 from src.training import strategies
@@ -96,8 +96,13 @@ def test_without_a_cluster_there_is_nothing_to_join(monkeypatch):
 
 def test_a_run_of_a_search_or_a_multirun_is_in_no_cluster(monkeypatch):
     described(monkeypatch, {"cluster": TWO, "task": task("worker", 0)}, **SLURM)
-    for name, text in cluster.ALONE.items():
-        monkeypatch.setenv(name, text)
+    given = {}
+    monkeypatch.setattr(
+        children.subprocess, "Popen", lambda *args, **options: given.update(options)
+    )
+    children.Child("train", [])
+    for name in ("TF_CONFIG", *SLURM):
+        monkeypatch.setenv(name, given["env"][name])
     assert cluster.described() is None
 
 
