@@ -177,13 +177,16 @@ class Explainer:
             return layer_maps.kernels(self.model, self.untrained)
 
     def _legend(self, layer: str) -> str:
-        fields = self.fields(layer, next(iter(self.pictures.batches())).shape[1:])
-        if fields is None:
-            cut = "One element sees the whole picture."
-        else:
-            height, width = (field.receptive_field.size for field in fields)
+        shape = next(iter(self.pictures.batches())).shape[1:]
+        fields = self.fields(layer, shape)
+        high, wide = (
+            size if fields is None else fields[axis].receptive_field.size
+            for axis, size in enumerate(shape[:2])
+        )
+        cut = "One element sees the whole picture."
+        if high < shape[0] or wide < shape[1]:
             cut = (
-                f"One element sees {width}x{height} pixels, and both are cut to these; pale blue "
+                f"One element sees {wide}x{high} pixels, and both are cut to these; pale blue "
                 "lies outside the picture."
             )
         return (
@@ -214,6 +217,7 @@ class Explainer:
             for unit in zip(found.examples[number].tolist(), found.places[number], strict=True)
         ]
         fields = functools.partial(self.fields, layer)
+        rectified = activation_kind(model.get_layer(layer)) == "rectifier"
         shown = iter(project(model, layer, self.pictures, units, fields, methods))
         drawn = []
         for number in chosen:
@@ -222,8 +226,8 @@ class Explainer:
                 method: [cell.projections[method] for cell in cells] for method in methods
             }
             most = found.values[number, 0]
-            label = f"map {number}: {most:.3g}" if most else f"map {number}: never active"
-            drawn.append(Map(label, projected, [cell.patch for cell in cells]))
+            value = "never active" if rectified and not most else f"{most:.3g}"
+            drawn.append(Map(f"map {number}: {value}", projected, [cell.patch for cell in cells]))
         return drawn
 
 

@@ -129,6 +129,18 @@ def test_projections_lie_beside_their_patches_cut_to_what_was_seen(trained):
     assert (row, column) != (5, 0)
 
 
+def test_it_is_told_whether_an_element_sees_all_of_the_picture(trained):
+    settings = config.load(trained / "lenet" / "config.yaml")
+    black = OneByOne(1, lambda number: np.zeros((28, 28, 1), "float32"))
+    explainer = Explainer.of_run(settings, trained / "lenet", "best", black, (28, 28, 1))
+    assert "sees 14x14 pixels, and both are cut to these" in explainer._legend("conv2")
+    assert "sees the whole picture" in explainer._legend("fc1")
+    explainer.model.get_layer("conv1").set_weights([np.zeros((5, 5, 1, 4)), np.full(4, -1)])
+    found = strongest(explainer.model, "conv1", black.batches(), 1)
+    (drawn,) = explainer.maps(explainer.model, "conv1", found, [2], ["saliency"])
+    assert drawn.label == "map 2: never active"
+
+
 def test_a_page_holds_each_map_once_and_is_the_same_for_the_same_maps():
     cells = [np.full((3, 3, 1), value) for value in range(9)]
     maps = [Map(f"map {n}", {"guided": cells}, [cell / 9 for cell in cells]) for n in range(4)]
