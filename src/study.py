@@ -121,7 +121,7 @@ def open_study(folder: Path, options: SearchOptions, mode: Mode) -> optuna.Study
         # Without the address, which may hold a password.
         where = folder / JOURNAL if options.storage is None else "search.storage="
         told = options.storage is None or isinstance(error, ImportError)
-        reason = files.clipped(error) if told else type(error).__name__
+        reason = files.clipped(error.__cause__ or error) if told else type(error).__name__
         raise UserError(f"expected a study in {where}; received {reason}") from error
 
 
