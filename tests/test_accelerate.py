@@ -184,12 +184,20 @@ def test_a_subclass_of_a_layer_is_left_alone():
     assert accelerate(network) == network.call
 
 
+KERNELS = (
+    "strided.conv2d",
+    "strided.conv2d_transpose",
+    "lenet5.c1_to_s4",
+    "normalization.batch_normalization",
+)
+
+
 def exchanged(network):
     """Names of the kernels' modules that the fast form of a network calls."""
     called = set()
     images = np.zeros((2, *network.input_shape[1:]), "float32")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("strided.conv2d", "strided.conv2d_transpose", "lenet5.c1_to_s4"):
+        for name in KERNELS:
             module, function = name.split(".")
             owner = __import__(f"src.kernels.{module}", fromlist=[function])
             original = getattr(owner, function)
@@ -211,7 +219,7 @@ def test_the_networks_of_the_project_are_recognised(policy):
         assert exchanged(lenet5()) == {"lenet5.c1_to_s4"}
         assert exchanged(autoencoder()) == {"strided.conv2d", "strided.conv2d_transpose"}
         assert accelerate(lenet_mnist()).__qualname__.endswith("Functional.call")
-        assert accelerate(fcn()).__qualname__.endswith("Functional.call")
+        assert exchanged(fcn()) == {"normalization.batch_normalization"}
     finally:
         keras.config.set_dtype_policy(before)
 

@@ -9,24 +9,18 @@ differs in any of these runs as Keras runs it, so that what one edits is what ru
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import layers, ops
 
-from src.kernels import depth_to_space, lenet5, strided
+from src.kernels import lenet5, normalization, products
 from src.kernels.activations import FASTER
 from src.tensors import Tensor
 
 Values = dict[int, Tensor]
-# Channels that leave a vector register of 16 numbers half empty.
-_FEW = 8
-# The kernel and the strides for which strided gradients were measured to gain.
-_MEASURED = {"kernel_size": (5, 5), "strides": (2, 2)}
-_PLAIN = {"dilation_rate": (1, 1), "data_format": "channels_last"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +83,7 @@ def _runner(network: keras.Model, calls: Sequence[_Call]) -> Callable[..., Tenso
                 results = call.layer(*args, **_training(call.layer, kwargs, training))
             else:
                 with keras.name_scope(call.layer.name):
-                    results = call.run(values)
+                    results = call.run(values, training)
             for tensor, value in zip(call.node.outputs, keras.tree.flatten(results), strict=True):
                 values[id(tensor)] = value
         return values[id(output)]
@@ -121,7 +115,7 @@ def _with_lenet5(calls: list[_Call], network: keras.Model) -> list[_Call]:
 
 def _fused(first: _Call, last: _Call, parts: list[layers.Layer]) -> _Call:
     source = id(first.source)
-    return _Call(last.node, lambda values: lenet5.c1_to_s4(parts, values[source]))
+    return _Call(last.node, lambda values, _: lenet5.c1_to_s4(parts, values[source]))
 
 
 def _chain(first: _Call, calls: list[_Call], network: keras.Model, length: int) -> list[_Call]:
@@ -144,7 +138,7 @@ def _ordinary(call: _Call, calls: list[_Call], network: keras.Model) -> bool:
         and sum(other.layer is layer for other in calls) == 1
         and len(call.node.arguments.args) == 1
         and call.node.arguments.args[0] is call.source
-        and not call.node.arguments.kwargs
+        and all(value is None for value in call.node.arguments.kwargs.values())
         and len(call.node.outputs) == 1
         and layer.activity_regularizer is None
         and type(layer.dtype_policy) is keras.DTypePolicy
@@ -162,90 +156,28 @@ def _faster(call: _Call, calls: list[_Call], network: keras.Model) -> _Call:
         return call
     layer = call.layer
     source, activation = id(call.source), getattr(layer, "activation", None)
+    if type(layer) is layers.BatchNormalization:
+        return _normalised(call) if normalization.matches(layer, call.source.shape) else call
     fast = FASTER.get(activation) if callable(activation) else None
     if type(layer) is layers.Activation:
         if fast is None:
             return call
         dtype = layer.compute_dtype
-        return _Call(call.node, lambda values: fast(ops.cast(values[source], dtype)))
+        return _Call(call.node, lambda values, _: fast(ops.cast(values[source], dtype)))
     if type(layer) not in (layers.Conv2D, layers.Conv2DTranspose, layers.Dense):
         return call
-    product = _product(layer, call.source.shape)
+    product = products.faster(layer, call.source.shape)
     if product is None and fast is None:
         return call
-    function = _affine(layer, product or _own_product(layer), fast or activation)
-    return _Call(call.node, lambda values: function(values[source]))
+    function = products.affine(layer, product or products.own(layer), fast or activation)
+    return _Call(call.node, lambda values, _: function(values[source]))
 
 
-def _product(
-    layer: layers.Layer, shape: tuple[int, ...]
-) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """What multiplies maps of a shape with a layer's kernel faster than Keras does, if anything."""
-    if type(layer) is layers.Dense or not _has(layer, _PLAIN):
-        return None
-    if type(layer) is layers.Conv2D:
-        if layer.groups > 1:
-            return None
-        whole = tuple(shape[1:3]) == layer.kernel_size != (1, 1) == layer.strides
-        if layer.padding == "valid" and whole:
-            return _whole
-        halves = all(side and side % 2 == 0 for side in shape[1:3])
-        if layer.padding == "same" and halves and shape[3] >= _FEW and _has(layer, _MEASURED):
-            return lambda x, kernel: strided.conv2d(x, kernel, layer.strides)
-        return None
-    if layer.padding != "same" or layer.output_padding is not None:
-        return None
-    strides = layer.strides
-    if layer.filters < _FEW and layer.kernel_size == (5, 5) and strides in ((1, 1), (2, 2)):
-        product = depth_to_space.conv2d_transpose
-        return lambda x, kernel: strided.conv2d_transpose(x, kernel, strides, product)
-    if _has(layer, _MEASURED):
-        return lambda x, kernel: strided.conv2d_transpose(x, kernel, strides)
-    return None
+def _normalised(call: _Call) -> _Call:
+    source, layer = id(call.source), call.layer
 
+    def run(values: Values, training: bool | None) -> Tensor:
+        x = ops.cast(values[source], layer.compute_dtype)
+        return normalization.batch_normalization(layer, x, bool(training))
 
-def _whole(x: Tensor, kernel: Tensor) -> Tensor:
-    """A convolution whose kernel is as large as its input: a matrix product, done as one."""
-    filters = kernel.shape[-1]
-    rows = ops.reshape(x, (-1, math.prod(x.shape[1:])))
-    return ops.reshape(ops.matmul(rows, ops.reshape(kernel, (-1, filters))), (-1, 1, 1, filters))
-
-
-def _own_product(layer: layers.Layer) -> Callable[[Tensor, Tensor], Tensor]:
-    """What Keras multiplies with the layer's kernel."""
-    if type(layer) is layers.Dense:
-        return ops.matmul
-    if type(layer) is layers.Conv2D:
-        return layer.convolution_op
-    return lambda x, kernel: ops.conv_transpose(
-        x,
-        kernel,
-        strides=list(layer.strides),
-        output_padding=layer.output_padding,
-        padding=layer.padding,
-        dilation_rate=layer.dilation_rate,
-        data_format=layer.data_format,
-    )
-
-
-def _affine(
-    layer: layers.Layer,
-    product: Callable[[Tensor, Tensor], Tensor],
-    activation: Callable[[Tensor], Tensor] | None,
-) -> Callable[[Tensor], Tensor]:
-    """A dense or convolutional layer with another product and activation."""
-    dtype = layer.compute_dtype
-    shape = (-1, 1, 1) if getattr(layer, "data_format", None) == "channels_first" else (-1,)
-
-    def call(x: Tensor) -> Tensor:
-        y = product(ops.cast(x, dtype), ops.cast(layer.kernel, dtype))
-        if layer.use_bias:
-            bias = ops.reshape(ops.cast(layer.bias, dtype), shape)
-            y = y + bias if type(layer) is layers.Conv2DTranspose else ops.add(y, bias)
-        return y if activation is None else activation(y)
-
-    return call
-
-
-def _has(layer: layers.Layer, options: Mapping[str, object]) -> bool:
-    return all(getattr(layer, name) == value for name, value in options.items())
+    return _Call(call.node, run)
