@@ -189,6 +189,7 @@ KERNELS = (
     "strided.conv2d_transpose",
     "lenet5.c1_to_s4",
     "normalization.batch_normalization",
+    "depth_to_space.conv2d_transpose_by_rows",
 )
 
 
@@ -219,7 +220,10 @@ def test_the_networks_of_the_project_are_recognised(policy):
         assert exchanged(lenet5()) == {"lenet5.c1_to_s4"}
         assert exchanged(autoencoder()) == {"strided.conv2d", "strided.conv2d_transpose"}
         assert accelerate(lenet_mnist()).__qualname__.endswith("Functional.call")
-        assert exchanged(fcn()) == {"normalization.batch_normalization"}
+        assert exchanged(fcn()) == {
+            "normalization.batch_normalization",
+            "depth_to_space.conv2d_transpose_by_rows",
+        }
     finally:
         keras.config.set_dtype_policy(before)
 

@@ -69,6 +69,32 @@ def conv2d_transpose(x: Tensor, kernel: Tensor, strides: tuple[int, int]) -> Ten
     return depth_to_space(maps, kernel.shape[2], strides)
 
 
+def conv2d_transpose_by_rows(x: Tensor, kernel: Tensor, strides: tuple[int, int]) -> Tensor:
+    """A transposed convolution with SAME padding in which a stride's pixels of a row are channels.
+
+    Its values are those of `keras.ops.conv_transpose`. Kernels and maps are laid out as they were:
+    only their shapes change.
+
+    Args:
+        x: maps, `[batch, rows, columns, in]`.
+        kernel: `[height, width, out, in]`, at least as high as the stride, and of several strides'
+            width.
+        strides: growth of the maps, vertical and horizontal.
+
+    Returns:
+        `[batch, rows * stride, columns * stride, out]`.
+    """
+    (height, width, filters, channels), (down, across) = kernel.shape, strides
+    batch, rows, columns, _ = ops.shape(x)
+    taps = width // across
+    wide = ops.reshape(kernel, (height, taps, across * filters, channels))
+    y = ops.conv_transpose(x, wide, (down, 1), padding="valid")
+    size = (rows - 1) * down + height, (columns - 1 + taps) * across
+    y = ops.reshape(y, (-1, *size, filters))
+    lead = (height - down) // 2, (width - across) // 2
+    return ops.slice(y, (0, *lead, 0), (batch, rows * down, columns * across, filters))
+
+
 def _taps(kernel: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """How many input pixels before and after its own an output pixel sees along an axis.
 

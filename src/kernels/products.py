@@ -16,6 +16,8 @@ Product = Callable[[Tensor, Tensor], Tensor]
 _FEW = 8
 # The kernel and the strides for which strided gradients were measured to gain.
 _MEASURED = {"kernel_size": (5, 5), "strides": (2, 2)}
+# The kernel and the strides for which a row's pixels as channels were measured to gain.
+_UPSAMPLING = {"kernel_size": (16, 16), "strides": (8, 8)}
 _PLAIN = {"dilation_rate": (1, 1), "data_format": "channels_last"}
 
 
@@ -39,6 +41,8 @@ def faster(layer: layers.Layer, shape: tuple[int, ...]) -> Product | None:
     if layer.filters < _FEW and layer.kernel_size == (5, 5) and strides in ((1, 1), (2, 2)):
         product = depth_to_space.conv2d_transpose
         return lambda x, kernel: strided.conv2d_transpose(x, kernel, strides, product)
+    if layer.filters < 2 * _FEW and _has(layer, _UPSAMPLING):
+        return lambda x, kernel: depth_to_space.conv2d_transpose_by_rows(x, kernel, strides)
     if _has(layer, _MEASURED):
         return lambda x, kernel: strided.conv2d_transpose(x, kernel, strides)
     return None
