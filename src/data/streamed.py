@@ -14,6 +14,7 @@ from src.data.dataset import AsTheyAre, DataError, Reader, Split, allocate
 from src.data.options import untuned
 from src.data.python_calls import counted
 from src.data.tfrecords import Files, reason
+from src.tensors import Tensor
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -74,13 +75,15 @@ class Streamed(AsTheyAre):
         folder, split = self.origin
         size = max(1, _PART_PIXELS // int(np.prod(self.image_shape)))
         read = self.reader()
+
+        # As in `pipeline`, there is nothing to rewrite.
+        @tf.autograph.experimental.do_not_convert
+        def part(begin: Tensor) -> tuple[Tensor, Tensor]:
+            return read(tf.range(begin, tf.minimum(begin + size, len(self))))
+
         parts = (
             tf.data.Dataset.range(0, len(self), size)
-            .map(
-                lambda begin: read(tf.range(begin, tf.minimum(begin + size, len(self)))),
-                num_parallel_calls=2,
-                deterministic=True,
-            )
+            .map(part, num_parallel_calls=2, deterministic=True)
             .with_options(untuned())
         )
         try:

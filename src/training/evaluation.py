@@ -53,7 +53,7 @@ def evaluate(
 def _step(model: keras.Model, loss_tracker: keras.metrics.Metric) -> Step:
     """A step of an evaluation, traced once however many data sets are evaluated."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(inputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         outputs = model(inputs, training=False)
         loss = model.compute_loss(inputs, targets, outputs, training=False)

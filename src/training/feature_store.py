@@ -150,4 +150,6 @@ def _write(
 
 def _function(inner: keras.Model) -> Callable[..., Any]:
     signature = tf.TensorSpec((None, *inner.input_shape[1:]), tf.float32)
-    return tf.function(lambda x: inner(x, training=False), input_signature=[signature])
+    return tf.function(
+        lambda x: inner(x, training=False), input_signature=[signature], autograph=False
+    )

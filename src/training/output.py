@@ -54,7 +54,8 @@ def _graph(model: keras.Model) -> tf.compat.v1.GraphDef:
     calls the second one `conv1_1`.
     """
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    graph = tf.function(model).get_concrete_function(signature).graph.as_graph_def()
+    traced = tf.function(model, autograph=False)
+    graph = traced.get_concrete_function(signature).graph.as_graph_def()
     scopes = {model.name, *(layer.name for layer in model.layers)}
     again = {f"{name}_1": name for name in scopes if f"{name}_1" not in scopes}
 
