@@ -166,6 +166,6 @@ def _scaled(images: tf.Tensor) -> tf.Tensor:
 
 
 def _in_order(steps: tf.data.Dataset, batch: Callable[[tf.Tensor], object]) -> tf.data.Dataset:
-    # Rewriting Python's control flow for a graph, of which there is none here, takes a second.
+    # Rewriting Python's control flow for a graph takes its time, and here is none.
     traced = tf.autograph.experimental.do_not_convert(batch)
     return steps.map(traced, num_parallel_calls=2).prefetch(4).with_options(untuned())
