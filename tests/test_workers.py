@@ -78,12 +78,21 @@ def assert_close(one, other, relative):
 
 
 def wait_for(path):
+    begun = time.monotonic()
     while not path.exists():
+        assert time.monotonic() - begun < 300, path
         time.sleep(0.05)
 
 
-def test_two_workers_train_what_one_does_and_one_goes_on_when_the_other_is_killed(tmp_path):
-    run("src.train", f"{WITHOUT_CHANCE} run_dir=alone", tmp_path)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The run that one device trains."""
+    folder = tmp_path_factory.mktemp("alone")
+    run("src.train", f"{WITHOUT_CHANCE} run_dir=run", folder)
+    return folder / "run"
+
+
+def test_two_workers_train_what_one_does_and_one_goes_on_when_the_other_is_killed(alone, tmp_path):
     chief, other = start_workers(2, f"{WITHOUT_CHANCE} run_dir=run", tmp_path)
     wait_for(tmp_path / "run/checkpoints/last")
     other.kill()
@@ -92,12 +101,12 @@ def test_two_workers_train_what_one_does_and_one_goes_on_when_the_other_is_kille
     assert (status, err) == (75, "")
     assert time.monotonic() - begun < 60
     assert out.splitlines()[-1].startswith("stopped: another worker is gone (")
-    for folder, strategy in (("alone", "one"), ("run", "multi_worker")):
-        assert f"  strategy: {strategy}\n" in (tmp_path / folder / "config.yaml").read_text()
+    for folder, strategy in ((alone, "one"), (tmp_path / "run", "multi_worker")):
+        assert f"  strategy: {strategy}\n" in (folder / "config.yaml").read_text()
     _, err = run("src.train", "resume=run", tmp_path, status=2)
     assert "expected a cluster of two workers or more" in err
     run("src.train", "resume=run trainer.strategy=one", tmp_path)
-    assert_close(tmp_path / "alone", tmp_path / "run", 1e-4)
+    assert_close(alone, tmp_path / "run", 1e-4)
 
 
 MIRRORED = """
@@ -112,8 +121,7 @@ cli.run("train", train.main, config.Train, config.Resume)
 """
 
 
-def test_two_devices_of_one_machine_train_what_one_does(tmp_path):
-    run("src.train", f"{WITHOUT_CHANCE} run_dir=alone", tmp_path)
+def test_two_devices_of_one_machine_train_what_one_does(alone, tmp_path):
     words = [*WITHOUT_CHANCE.split(), "trainer.strategy=mirrored"]
     command = [sys.executable, "-c", MIRRORED, *words]
     done = subprocess.run(
@@ -121,7 +129,7 @@ def test_two_devices_of_one_machine_train_what_one_does(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert read(tmp_path / "run/results.json")["steps"] == 28
-    assert_close(tmp_path / "alone", tmp_path / "run", 1e-4)
+    assert_close(alone, tmp_path / "run", 1e-4)
     _, err = run("src.train", "trainer.strategy=mirrored", tmp_path, status=2)
     assert "expected two GPUs or more for trainer.strategy=mirrored; received none" in err
 
