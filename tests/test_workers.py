@@ -188,3 +188,21 @@ def test_each_replica_draws_its_own_masks_which_follow_from_the_first_ones():
     np.testing.assert_array_equal(second, again)
     drawn = [mask.tobytes() for each in (first, second, masks(2)) for mask in each]
     assert len(set(drawn)) == 6
+
+
+def test_batches_are_normalised_over_all_replicas_and_by_no_kernel_that_sees_one():
+    devices = Devices(tf.distribute.MirroredStrategy(["CPU:0"]))
+    inputs = keras.Input((4, 4, 2))
+    with devices.scope():
+        network = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
+    model = DistributedModel(network, None, 1, devices, None)
+    batch = tf.random.stateless_uniform((6, 4, 4, 2), (1, 2))
+
+    @tf.function
+    def step():
+        return devices.strategy.run(model, (batch,), {"training": True})
+
+    kinds = {operation.type for operation in step.get_concrete_function().graph.get_operations()}
+    assert not {kind for kind in kinds if kind.startswith("FusedBatchNorm")}
+    np.testing.assert_allclose(np.mean(step(), axis=(0, 1, 2)), 0, atol=1e-5)
+    assert network.layers[-1].synchronized

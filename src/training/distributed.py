@@ -49,12 +49,13 @@ class DistributedModel(TrainingModel):
         devices: Devices,
         task: Task,
     ) -> None:
-        super().__init__(network, decay, shards)
-        self._devices, self._task = devices, task
         for layer in network.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
-                # Mean and variance over the whole batch, as on one device.
+                # Mean and variance over the whole batch, as on one device; before the kernels look
+                # at the layer, which leave it to Keras then.
                 layer.synchronized = True
+        super().__init__(network, decay, shards)
+        self._devices, self._task = devices, task
         # Of Keras' own variables these would be weights.
         self._asked = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         self._agreed = tf.Variable(False, trainable=False)
