@@ -115,6 +115,10 @@ def _begin(settings: config.Train) -> int:
     settings, data, devices = preparation.ready(settings, worker)
     if not devices.chief:
         return _follow(settings, data, devices)
+    from src.models.build import fetch_weights
+
+    # A download that fails leaves no folder without a run.
+    fetch_weights(settings.model)
     folder = runs.create(settings.model.name, settings.run_dir)
     with runs.locked(folder):
         return _train(settings, folder, data, devices, None, [])

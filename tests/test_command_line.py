@@ -84,7 +84,12 @@ TRAIN = [
     ("model=fcn data.max_digits=7", "max_digits of at most 6 .*; received data.max_digits=7"),
     ("model=fcn data.noise=2", "data.noise: .*1; received 2"),
     ("model=lenet5 data.noise=0.3", "data.noise=0 .*; received data.noise=0.3 with model=lenet5"),
-    ("model=transfer data.dir=x data.scale=[1,2]", r"data.scale=null, .*; received .*=\[1"),
+    ("model=transfer data.dir=x data.variants=1", "2 or more with data.flip=True, .*variants=1"),
+    (
+        "model=transfer data.dir=x data.flip=false data.variants=1 data.scale=[1,2]",
+        r"data.variants of 2 or more with data.scale=\[1",
+    ),
+    ("model=lenet5 data=image_folder data.dir=x data.variants=3", "data.variants=2 .*variants=3"),
     (
         "model=transfer data.dir=x model.fine_tune=12 model.backbone=vgg16",
         "model.fine_tune of at most the 5 blocks of vgg16; received model.fine_tune=12",
@@ -101,7 +106,10 @@ TRAIN = [
         "model=transfer data.dir=x model.fine_tune=1 trainer.patience=3",
         "trainer.patience=null with model.fine_tune, .*; received trainer.patience=3",
     ),
-    ("model=transfer data.dir=x data.colour=0.1", "data.colour=0, .*; received data.colour=0.1"),
+    (
+        "model=transfer data.dir=x data.flip=false data.variants=1 data.colour=0.1",
+        "data.variants of 2 or more with data.colour=0.1, .*; received data.variants=1",
+    ),
     (
         "model=lenet5 model.c3=sparse data=photographs",
         "expected 10 classes for model=lenet5 .* or model.output=softmax; received 3 classes",

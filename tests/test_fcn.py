@@ -251,13 +251,13 @@ def test_files_that_are_not_vgg16s_are_refused(tiny_vgg16, tmp_path):
 
 
 def test_a_download_that_fails_says_what_to_do(tiny_vgg16, monkeypatch):
-    def offline(weights):
-        raise Exception(f"URL fetch failure on https://a/{weights}/vgg16_tf.h5: \n no network")
+    def offline(name, address, **options):
+        raise Exception(f"URL fetch failure on {address}: \n no network")
 
-    monkeypatch.setattr(keras.applications, "VGG16", offline)
+    monkeypatch.setattr(keras.utils, "get_file", offline)
     with pytest.raises(
         UserError,
-        match=r"to download vgg16_tf\.h5 .* no network \(.*=<path to vgg16_tf\.h5>",
+        match=r"to download vgg16_weights_.*\.h5 .* no network \(.*=<path to vgg16_weights_",
     ):
         vgg16.load_weights(fcn(**VGG), "imagenet")
 

@@ -53,6 +53,7 @@ src.training.baselines  src.training.evaluation
 src.training.checkpoint
 src.training.tasks  src.training.checkpoints  src.training.strategies
 src.training.distributed
+src.training.feature_rows
 src.training.feature_store
 src.training.features
 src.training.code_space  src.training.summaries

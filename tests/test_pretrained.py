@@ -9,7 +9,7 @@ import pytest
 
 from src.config.backbones import BACKBONES
 from src.errors import UserError
-from src.models import pretrained, weight_files
+from src.models import pretrained, vgg16, weight_files
 
 MODULES = {
     "efficientnet_v2b0": "efficientnet_v2",
@@ -165,9 +165,31 @@ def test_too_few_layers_are_refused(tmp_path):
 
 
 def test_a_failed_download_names_the_file_that_keras_wanted(monkeypatch):
-    def offline(**options):
-        raise Exception("URL fetch failure on https://a.b/c/resnet50_notop.h5: None -- no network")
+    def offline(name, address, **options):
+        raise Exception(f"URL fetch failure on {address}: None -- no network")
 
-    monkeypatch.setattr(keras.applications, "ResNet50", offline)
-    with pytest.raises(UserError, match=r"download resnet50_notop\.h5 .*<path to resnet50_notop"):
+    monkeypatch.setattr(keras.utils, "get_file", offline)
+    with pytest.raises(UserError, match=r"download resnet50_.*_notop\.h5 .*<path to resnet50_"):
         pretrained.load_weights(keras.Sequential(), "resnet50", "imagenet")
+
+
+class _AskedError(Exception):
+    """Carries what a network of Keras asks for."""
+
+
+def asked(name, origin, **options):
+    raise _AskedError(name, origin, options["cache_subdir"], options["file_hash"])
+
+
+@pytest.mark.parametrize("backbone", [*BACKBONES, "vgg16 with its top"])
+def test_keras_own_network_asks_for_the_same_file(backbone, monkeypatch):
+    top, name = "top" in backbone, backbone.split()[0]
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", asked)
+    monkeypatch.setattr(weight_files.keras.utils, "get_file", asked)
+    make = getattr(keras.applications, BACKBONES[name].application)
+    with pytest.raises(_AskedError) as theirs:
+        make(include_top=top, weights="imagenet")
+    monkeypatch.setattr(weight_files, "UserError", lambda text: RuntimeError())
+    with pytest.raises(RuntimeError) as ours:
+        vgg16.published() if top else pretrained.published(name)
+    assert ours.value.__cause__.args == theirs.value.args

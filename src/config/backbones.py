@@ -25,6 +25,8 @@ class Backbone(NamedTuple):
         block: pattern that the names of a block's layers begin with; a block ends with the last
             layer of a name that begins alike.
         blocks: how many it has; the first has all before it, the last all behind it.
+        file: where below `PUBLISHED` its weights without a classifier are.
+        md5: digest of that file.
     """
 
     application: str
@@ -33,14 +35,36 @@ class Backbone(NamedTuple):
     features: int
     block: str
     blocks: int
+    file: str
+    md5: str
 
+
+# Where Keras downloads its networks' weights from.
+PUBLISHED = "https://storage.googleapis.com/tensorflow/keras-applications/"
 
 BACKBONES: dict[BackboneName, Backbone] = {
-    "efficientnet_v2b0": Backbone("EfficientNetV2B0", 224, (255.0, 0.0), 1280, r"block\d[a-z]", 21),
-    "inception_v3": Backbone("InceptionV3", 299, (2.0, -1.0), 2048, r"mixed\d+$", 11),
-    "mobilenet_v3_small": Backbone(
-        "MobileNetV3Small", 224, (255.0, 0.0), 576, r"expanded_conv(_\d+)?", 11
+    "efficientnet_v2b0": Backbone(
+        *("EfficientNetV2B0", 224, (255.0, 0.0), 1280, r"block\d[a-z]", 21),
+        *("efficientnet_v2/efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff"),
     ),
-    "resnet50": Backbone("ResNet50", 224, "caffe", 2048, r"conv\d_block\d", 16),
-    "vgg16": Backbone("VGG16", 224, "caffe", 512, r"block\d", 5),
+    "inception_v3": Backbone(
+        *("InceptionV3", 299, (2.0, -1.0), 2048, r"mixed\d+$", 11),
+        "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "bcbd6486424b2319ff4ef7d526e38f63",
+    ),
+    "mobilenet_v3_small": Backbone(
+        *("MobileNetV3Small", 224, (255.0, 0.0), 576, r"expanded_conv(_\d+)?", 11),
+        "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
+        "d3e8ec802a04aa4fc771ee12a9a9b836",
+    ),
+    "resnet50": Backbone(
+        *("ResNet50", 224, "caffe", 2048, r"conv\d_block\d", 16),
+        "resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "4d473c1dd8becc155b73f8504c6f6626",
+    ),
+    "vgg16": Backbone(
+        *("VGG16", 224, "caffe", 512, r"block\d", 5),
+        "vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "6d6bbae143d832006294945121d1f1fc",
+    ),
 }

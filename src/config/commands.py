@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from src.config import datasets, models
-from src.config.data import Data
+from src.config.data import VARIANTS, Data
 from src.config.model import Model
 from src.config.registry import names, union
 from src.config.section import Megapixels, Section, Text
@@ -80,11 +80,18 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _features_are_of_pictures_as_they_are(self) -> Train:
-        for key, none in (("scale", None), ("colour", 0)) if self.model.features else ():
-            if (value := getattr(self.data, key, none)) not in (none, [1, 1]):
+        model, variants = self.model, getattr(self.data, "variants", VARIANTS)
+        if model.features is None and variants != VARIANTS:
+            raise ValueError(
+                f"expected data.variants={VARIANTS} for model={model.name}, which sees a picture "
+                f"in another variant each time; received data.variants={variants}"
+            )
+        keys = ("flip", "scale", "colour") if model.features and variants == 1 else ()
+        for key in keys:
+            if (value := getattr(self.data, key)) not in (False, None, 0, [1, 1]):
                 raise ValueError(
-                    f"expected data.{key}={'null' if none is None else none}, as the features of "
-                    f"model={self.model.name} are computed once; received data.{key}={value}"
+                    f"expected data.variants of 2 or more with data.{key}={value}, as the features "
+                    f"of model={model.name} are computed once; received data.variants=1"
                 )
         return self
 

@@ -22,6 +22,7 @@ from src.config.section import (
 )
 
 Fit = Literal["crop", "pad", "resize"]
+VARIANTS = 2
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -187,6 +188,10 @@ class LabelledPictures(NoisyData, _Pictures):
         names: of the classes, in the order of the labels; null for those that the data have.
         colour: brightness, contrast and saturation of a training picture are multiplied by
             factors drawn uniformly from 1 - colour to 1 + colour.
+        variants: where features of pictures are computed once (`model=transfer`): how many of each
+            training picture take turns, the picture as evaluation sees it and others that are cut,
+            mirrored, enlarged and recoloured as above, by chances that follow from seed and
+            picture. Other models see another one each time.
         val: share of the pictures that are the validation set, where the data have none.
         test: likewise the test set.
     """
@@ -197,6 +202,7 @@ class LabelledPictures(NoisyData, _Pictures):
     fit: Fit = "crop"
     names: Annotated[list[Text], Field(min_length=1, max_length=10_000)] | None = None
     colour: Fraction = 0.0
+    variants: Annotated[int, Field(ge=1, le=100)] = VARIANTS
     val: Share = 0.1
     test: Share = 0.1
 

@@ -22,7 +22,7 @@ from src.training import losses, output
 from src.training.checkpoint import Checkpoint
 from src.training.checkpoints import Checkpoints
 from src.training.distributed import DistributedModel
-from src.training.feature_store import Featured, featured
+from src.training.feature_store import Featured, FeatureStore, Pictures
 from src.training.model import TrainingModel
 from src.training.plan import Plan
 from src.training.strategies import ONE, Devices
@@ -179,6 +179,7 @@ class Experiment:
         )
         # Those of weights that are trained would be of no use a step later.
         self.on_features = settings.model.features is not None and not settings.model.fine_tuning
+        self._store: FeatureStore | None = None
         self._featured: dict[str, Featured] = {}
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.trainer.keep)
         self.events = output.Events(folder)
@@ -204,8 +205,16 @@ class Experiment:
         if layer is None or not self.on_features:
             return self.data.splits[split]
         if split not in self._featured:
-            network = self.model.network()
-            self._featured[split] = featured(network, layer, self.data.splits[split], split)
+            data, training = self.settings.data, split == "train"
+            pictures = Pictures(
+                self.data.splits[split],
+                split,
+                f"{split} {self.data.digests[split]} {data.model_dump_json()}",
+                getattr(data, "variants", 1) if training else 1,
+                self.settings.seed,
+            )
+            store = self._store = self._store or FeatureStore(self.model.network(), layer)
+            self._featured[split] = store.of(pictures)
         return self._featured[split]
 
     def examples(self, split: str) -> tuple[Split, tf.Tensor]:

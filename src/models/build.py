@@ -64,6 +64,16 @@ def expect_memory(
         )
 
 
+def fetch_weights(model: config.Model) -> None:
+    """Downloads the weights that `model.weights=imagenet` means, if Keras has not kept them.
+
+    Raises:
+        UserError: they cannot be had.
+    """
+    if getattr(model, "weights", None) == "imagenet":
+        _page(model).published(model)
+
+
 def load_weights(network: keras.Model, model: config.Model) -> str:
     """Gives a network the weights that `model.weights` names; returns what was loaded, in a line.
 

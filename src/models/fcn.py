@@ -13,6 +13,8 @@ is the same.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 from keras import layers
 
@@ -53,6 +55,16 @@ def load_weights(network: keras.Model, model: config.Fcn) -> str:
         UserError: they cannot be had, or are not VGG16's.
     """
     return vgg16.load_weights(network, model.weights or "imagenet")
+
+
+def published(model: config.Fcn) -> Path:
+    """The file that `model.weights=imagenet` means, downloaded if need be.
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    del model
+    return vgg16.published()
 
 
 def _skipped(

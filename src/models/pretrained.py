@@ -63,14 +63,17 @@ def load_weights(model: keras.Model, backbone: BackboneName, weights: str) -> No
     if weights == "random":
         return
     weighted = [layer for layer in model.layers if layer.weights and layer.name != HEAD]
-    if weights != "imagenet":
-        weight_files.load(weighted, Path(weights))
-        return
-    make = getattr(keras.applications, BACKBONES[backbone].application)
-    theirs = weight_files.downloaded(lambda: make(include_top=False, weights="imagenet"))
-    others = [layer for layer in theirs.layers if layer.weights]
-    for layer, other in zip(weighted, others, strict=True):
-        layer.set_weights(other.get_weights())
+    path = published(backbone) if weights == "imagenet" else Path(weights)
+    weight_files.load(weighted, path)
+
+
+def published(backbone: BackboneName) -> Path:
+    """The file of a network's weights that Keras publishes, downloaded if need be.
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    return weight_files.published(BACKBONES[backbone].file, BACKBONES[backbone].md5)
 
 
 def last_blocks(model: keras.Model, backbone: BackboneName, count: int) -> list[keras.layers.Layer]:

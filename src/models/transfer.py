@@ -7,6 +7,8 @@ classifier learns from few examples.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 from keras import layers
 
@@ -34,6 +36,15 @@ def build(model: config.Transfer, input_shape: config.Shape, classes: int) -> ke
     x = layers.Dropout(model.dropout, name="dropout")(x)
     logits = layers.Dense(classes, dtype="float32", name=pretrained.HEAD)(x)
     return keras.Model(backbone.input, logits, name="transfer")
+
+
+def published(model: config.Transfer) -> Path:
+    """The file that `model.weights=imagenet` means, downloaded if need be.
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    return pretrained.published(model.backbone)
 
 
 def load_weights(network: keras.Model, model: config.Transfer) -> str:

@@ -24,6 +24,10 @@ FULLY_CONNECTED = 4096
 # Mean blue, green and red of ImageNet's training pictures, of 255.
 _MEANS = (103.939, 116.779, 123.68)
 
+_PUBLISHED = (
+    "vgg16/vgg16_weights_tf_dim_ordering_tf_kernels.h5",
+    "64373286793e3c8b2b4e3219cbf3544b",
+)
 _Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -72,17 +76,22 @@ def load_weights(model: keras.Model, weights: str) -> str:
     convolutional = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     layers = [layer for layer in convolutional if layer.name.startswith(("conv", "fc"))]
     kinds = ["dense" if layer.name.startswith("fc") else "conv2d" for layer in layers]
-    if weights == "imagenet":
-        published = weight_files.downloaded(lambda: keras.applications.VGG16(weights="imagenet"))
-        weighted = [layer.get_weights() for layer in published.layers if layer.weights]
-        pairs = _checked(layers, weighted[: len(layers)], weights)
-    else:
-        with weight_files.opened(Path(weights)) as stored:
-            found = weight_files.chosen(stored, kinds)
-            pairs = _checked(layers, [each.arrays for each in found if each], weights)
+    path = published() if weights == "imagenet" else Path(weights)
+    with weight_files.opened(path) as stored:
+        found = weight_files.chosen(stored, kinds)
+        pairs = _checked(layers, [each.arrays for each in found if each], weights)
     for layer, (kernel, bias) in zip(layers, pairs, strict=False):
         layer.set_weights([kernel.reshape(layer.kernel.shape), bias])
     return f"{layers[0].name} to {layers[len(pairs) - 1].name} begin with the weights of {weights}"
+
+
+def published() -> Path:
+    """The file of VGG16's weights, fc6 and fc7 among them, downloaded if need be.
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    return weight_files.published(*_PUBLISHED)
 
 
 def _checked(layers: list[Any], arrays: list[list[Any]], weights: str) -> list[_Pair]:

@@ -12,7 +12,7 @@ import io
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -21,6 +21,7 @@ import h5py
 import keras
 import numpy as np
 
+from src.config.backbones import PUBLISHED
 from src.data.reading import open_regular, shown
 from src.errors import UserError
 
@@ -100,21 +101,28 @@ def load(layers: Sequence[keras.layers.Layer], path: Path) -> None:
         layer.set_weights(arrays)
 
 
-def downloaded(make: Callable[[], keras.Model]) -> keras.Model:
-    """A network of `keras.applications` with the weights that it downloads.
+def published(file: str, md5: str) -> Path:
+    """A file of weights that Keras publishes, which is downloaded where Keras keeps it.
+
+    Args:
+        file: where it is below `backbones.PUBLISHED`.
+        md5: digest of what it holds.
 
     Raises:
-        UserError: they cannot be had; it says which file Keras wanted.
+        UserError: it cannot be had.
     """
+    name = file.rpartition("/")[2]
     try:
         # What Keras says of its progress is no output of ours.
         with redirect_stdout(sys.stderr):
-            return make()
+            return Path(
+                keras.utils.get_file(
+                    name, f"{PUBLISHED}{file}", cache_subdir="models", file_hash=md5
+                )
+            )
     # A failed download is a bare Exception of Keras'; whatever the reason, there are no weights.
     except Exception as error:
         reason = " ".join(str(error).split())
-        wanted = re.search(r"URL fetch failure on (\S+): ", reason)
-        name = Path(wanted[1]).name if wanted else "its weights"
         raise UserError(
             f"expected to download {name} for model.weights=imagenet; received {reason} "
             f"(fetched elsewhere, it is given as model.weights=<path to {name}>)"

@@ -55,8 +55,8 @@ def features_of(
         None without a layer, or where it has more numbers an example than a viewer can take.
     """
     if isinstance(split, Featured):
-        some = split[spread(len(split), min(_MOST, _NUMBERS // split.values.shape[1]))]
-        return Features(np.asarray(some.values), some.arrays().images, some.targets)
+        some = split[spread(len(split), min(_MOST, _NUMBERS // split.values.shape[-1]))]
+        return Features(np.asarray(some.values[0]), some.arrays().images, some.targets)
     if layer is None:
         return None
     numbers = math.prod(size or _LARGEST + 1 for size in layer.shape[1:])

@@ -14,7 +14,7 @@ from src.config.section import Fraction, Location, Positive, Side
 class Transfer(Model):
     """A new dense layer on the features of a trained network (Donahue et al. 2014, "DeCAF").
 
-    The features are of the pictures as they are: training does not flip, scale or colour them.
+    The features of each picture are computed once; of training pictures, those of `data.variants`.
 
     Attributes:
         backbone: the network of `keras.applications`, with its own preprocessing; its weights stay
