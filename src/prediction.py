@@ -23,6 +23,8 @@ from src.training.checkpoints import Checkpoints
 from src.training.model import TrainingModel
 
 TABLE = "predictions.csv"
+# Pictures of one size are predicted together, up to so many, and so many pixels of them.
+_BATCH, _PIXELS = 32, 1 << 20
 _FITS = {
     "crop": "the middle of each (data.fit=crop)",
     "pad": "on black (data.fit=pad)",
@@ -86,7 +88,7 @@ class Predictor:
         Checkpoints(folder / "checkpoints").named(checkpoint).restore(self.model)
 
     def predict(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
-        """Predicts from each picture and writes that down before the next one is read.
+        """Predicts from the pictures, a few of one size at once, and writes down each.
 
         Args:
             found: the pictures.
@@ -126,6 +128,26 @@ class Predictor:
         self, found: Sequence[Path], invert: bool
     ) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
         """Each picture's path, the model's input, floats in [0, 1], and its output."""
+        batch: list[tuple[Path, np.ndarray]] = []
+        for path, pixels in self._inputs(found, invert):
+            most = max(1, min(_BATCH, _PIXELS // (pixels.shape[0] * pixels.shape[1])))
+            if batch and (len(batch) >= most or batch[0][1].shape != pixels.shape):
+                yield from self._at_once(batch)
+                batch = []
+            batch.append((path, pixels))
+        if batch:
+            yield from self._at_once(batch)
+
+    def _at_once(
+        self, batch: Sequence[tuple[Path, np.ndarray]]
+    ) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
+        """The outputs for pictures of one size, beside their paths and inputs."""
+        outputs = self.model.predict_on_batch(np.stack([pixels for _, pixels in batch]))
+        for (path, pixels), output in zip(batch, outputs, strict=True):
+            yield path, pixels, np.asarray(output, np.float32)
+
+    def _inputs(self, found: Sequence[Path], invert: bool) -> Iterator[tuple[Path, np.ndarray]]:
+        """Each picture's path, and the picture as the model takes it."""
         height, width, channels = self.facts.image_shape
         for path in found:
             picture = images.decode(images.read(path), shown(path), channels, self.max_megapixels)
@@ -135,8 +157,7 @@ class Predictor:
                 self.dark += channels == 1 and images.dark_on_light(picture)
             if invert:
                 picture = 255 - picture
-            pixels = picture / np.float32(255)
-            yield path, pixels, np.asarray(self.model.predict_on_batch(pixels[None])[0], np.float32)
+            yield path, picture / np.float32(255)
 
     def _segment(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
         classes, colours = self.facts.classes, self.facts.colours

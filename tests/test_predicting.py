@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src import config, prediction
 from src.data.images import find
 from src.errors import UserError
 from src.predict import check_output
@@ -185,3 +186,29 @@ def test_pictures_that_are_damaged_are_told_before_any_is_predicted(trained, tmp
         assert not (tmp_path / "out").exists()
         (tmp_path / "in" / "b.png").unlink(missing_ok=True)
     shutil.rmtree(tmp_path / "in")
+
+
+def test_pictures_of_one_size_are_predicted_together_in_their_order(tmp_path, monkeypatch):
+    batches = []
+
+    class Mean:
+        def predict_on_batch(self, pixels):
+            batches.append(pixels.shape)
+            return pixels.mean(axis=(1, 2, 3))[:, None]
+
+    predictor = object.__new__(prediction.Predictor)
+    predictor.facts = prediction.Facts((None, None, 1), ["a"], None)
+    predictor.network = config.Fcn(name="fcn")
+    predictor.model, predictor.max_megapixels = Mean(), 1
+    found = []
+    for number, width in enumerate([8] * 40 + [9, 8]):
+        found.append(tmp_path / f"{number:02}.png")
+        Image.fromarray(np.full((5, width), number, np.uint8)).save(found[-1])
+    made = [(path, float(output[0])) for path, _, output in predictor._outputs(found, False)]
+    assert batches == [(32, 5, 8, 1), (8, 5, 8, 1), (1, 5, 9, 1), (1, 5, 8, 1)]
+    assert made == [(path, pytest.approx(n / 255)) for n, path in enumerate(found)]
+    # Of large ones a batch holds fewer, as they take memory.
+    del batches[:]
+    monkeypatch.setattr(prediction, "_PIXELS", 100)
+    list(predictor._outputs(found[:4], False))
+    assert batches == [(2, 5, 8, 1), (2, 5, 8, 1)]
