@@ -188,8 +188,8 @@ class LabelledPictures(NoisyData, _Pictures):
         names: of the classes, in the order of the labels; null for those that the data have.
         colour: brightness, contrast and saturation of a training picture are multiplied by
             factors drawn uniformly from 1 - colour to 1 + colour.
-        variants: where features of pictures are computed once (`model=transfer`): how many of each
-            training picture take turns, the picture as evaluation sees it and others that are cut,
+        variants: how many variants of each training picture take turns where features are computed
+            once (`model=transfer`): the picture as evaluation sees it and others that are cut,
             mirrored, enlarged and recoloured as above, by chances that follow from seed and
             picture. Other models see another one each time.
         val: share of the pictures that are the validation set, where the data have none.

@@ -31,11 +31,10 @@ class Transfer(Model):
             them); of inception_v3, what one concatenation `mixed` takes from the one before (11);
             of resnet50, a residual block (16); of mobilenet_v3_small and efficientnet_v2b0, an
             inverted bottleneck (11 and 21). What lies behind the last block belongs to it.
-        fine_tune_after: with `fine_tune`: so many of `trainer.epochs` train the layer alone, on
-            features; the rest train it and the blocks. Each part has a schedule and an optimizer's
-            memory of its own.
-        fine_tune_rate: with `fine_tune`: the learning rate of the second part, in the place of
-            `optimizer.learning_rate`.
+        fine_tune_after: how many of `trainer.epochs` train the layer alone, on features, before the
+            rest train it with the blocks of `fine_tune`. Each part has a schedule and an
+            optimizer's memory of its own.
+        fine_tune_rate: learning rate of the second part, in the place of `optimizer.learning_rate`.
     """
 
     task: ClassVar[TaskName] = "classification"
