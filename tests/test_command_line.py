@@ -318,7 +318,7 @@ def test_what_the_user_wrote_is_what_is_meant(run_and_pictures):
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_explains_each_key_in_the_words_of_the_schema(flag, folder):
     out = run("src.train", [flag], folder).stdout
-    assert "trainer.batch_size=100          training examples a step\n" in out
+    assert "trainer.batch_size=100          training examples a step, over all devices\n" in out
     assert all(len(line) <= 80 for line in out.splitlines())
     out = run("src.train", [flag, "trainer", "model=lenet5"], folder).stdout
     assert "trainer.epochs=25\n    passes over the training set, rounded down" in out
