@@ -57,12 +57,20 @@ class Explainer:
         # Gradients in bfloat16 would show its rounding.
         keras.config.set_dtype_policy("float32")
         keras.utils.set_random_seed(seed)
-        # Of each form of pictures, what the layers' elements see; the network itself is not kept.
-        self._fields = functools.lru_cache(64)(lambda form: layer_table.maps(network(form)))
         self.pictures = pictures
         self.examples = spread(len(pictures), examples)[:_EXAMPLES].tolist()
-        self.untrained = network(shape)
-        self.model = TrainingModel(network(shape), ema)
+        self.untrained = untrained = network(shape)
+
+        def another(form: config.Shape) -> keras.Model:
+            """The same once more. Keras gives a layer without a name another one each time."""
+            made = network(form)
+            for layer, first in zip(made.layers, untrained.layers, strict=True):
+                layer.name = first.name
+            return made
+
+        # Of each form of pictures, what the layers' elements see; the network itself is not kept.
+        self._fields = functools.lru_cache(64)(lambda form: layer_table.maps(another(form)))
+        self.model = TrainingModel(another(shape), ema)
         self.step = 0
 
     @classmethod

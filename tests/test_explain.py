@@ -19,6 +19,7 @@ from src.figures import activations
 from src.figures.maps import _levels
 from src.figures.projections import Group, Map, projections, signed
 from src.layer_maps import colour_kernels, reduced
+from src.models.build import build
 from src.models.vgg16 import CaffeScaling
 from tests.commands import MODELS, run
 
@@ -315,3 +316,18 @@ def test_what_a_network_from_elsewhere_lacks_is_told_in_one_line(words, told, tm
     assert told in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_layers_that_have_no_name_of_their_own_are_explained():
+    section = config.LeNet5(name="lenet5")
+    images = np.random.default_rng(0).integers(0, 256, (6, 28, 28, 1), np.uint8)
+    pictures = Pictures(Split(images, np.zeros(6, "int32")))
+    keras.utils.clear_session()
+    explainer = Explainer(lambda shape: build(section, shape, 10), pictures, (28, 28, 1))
+    unnamed = [f"activation{number}" for number in ("", "_1", "_2", "_3", "_4")]
+    assert explainer.layers() == unnamed
+    for layer in unnamed:
+        assert set(explainer.draw(layer, "strongest", 1, ["saliency"])) == {
+            "explain",
+            "activations",
+        }
