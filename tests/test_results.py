@@ -2,11 +2,14 @@
 
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from src import results
 from src.errors import UserError
+from src.experiment import evaluation
+from src.training import summaries
 
 FACTS = {
     "name": "mnist",
@@ -109,3 +112,26 @@ def test_a_change_that_fails_writes_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError), results.changing(tmp_path) as current:
         current.seed = 1 // 0
     assert not (tmp_path / "results.json").exists()
+
+
+def test_the_scores_of_an_evaluation_are_written_after_all_else(tmp_path, monkeypatch):
+    """A run is done once it has its scores: what a kill cut short would never be made again."""
+
+    def killed(*_):
+        raise InterruptedError
+
+    found = evaluation.Evaluation(
+        *("best", "test", True, 3, {"loss": 1.0}, {}, {}, {}), features=object(), predictions=None
+    )
+    run = SimpleNamespace(
+        folder=tmp_path,
+        data=SimpleNamespace(source="", name="", classes=("a", "b")),
+        events=SimpleNamespace(folder=tmp_path, write_evaluation=lambda *_: None),
+    )
+    monkeypatch.setattr(summaries, "write_projector", killed)
+    with pytest.raises(InterruptedError):
+        evaluation.record(run, found)
+    assert results.read(tmp_path).metrics == {}
+    monkeypatch.setattr(summaries, "write_projector", lambda *_: None)
+    evaluation.record(run, found)
+    assert results.read(tmp_path).metrics == {"test": {"loss": 1.0}}

@@ -112,13 +112,6 @@ def record(run: Experiment, evaluation: Evaluation) -> None:
     if not evaluation.own_data:
         label = f"{label}-{run.data.name}"
     scores = {**evaluation.scores, **evaluation.by_class}
-    entry = results.Evaluation(step=evaluation.step, data=run.data.source, **scores)
-    with results.changing(run.folder) as current:
-        current.evaluations[label] = entry
-        if evaluation.own_data and evaluation.checkpoint == "best":
-            current.metrics[evaluation.split] = evaluation.metrics
-        if evaluation.own_data and evaluation.baselines:
-            current.baselines[evaluation.split] = evaluation.baselines
     curves = []
     if evaluation.predictions:
         curves = summaries.pr_curves(label, *evaluation.predictions, run.data.classes)
@@ -127,6 +120,14 @@ def record(run: Experiment, evaluation: Evaluation) -> None:
     )
     if evaluation.features:
         summaries.write_projector(run.events.folder, label, evaluation.features, run.data.classes)
+    # Last: a run that has its scores is done, and whoever goes on with it leaves it as it is.
+    entry = results.Evaluation(step=evaluation.step, data=run.data.source, **scores)
+    with results.changing(run.folder) as current:
+        current.evaluations[label] = entry
+        if evaluation.own_data and evaluation.checkpoint == "best":
+            current.metrics[evaluation.split] = evaluation.metrics
+        if evaluation.own_data and evaluation.baselines:
+            current.baselines[evaluation.split] = evaluation.baselines
 
 
 def _layer(run: Experiment) -> keras.KerasTensor | None:
