@@ -6,6 +6,7 @@ runs: what was stopped or killed goes on with `resume=<that folder>`.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -124,7 +125,9 @@ def run(
 
 def holds(folder: str) -> bool:
     """Whether a folder is that of several jobs."""
-    return not (Path(folder) / runs.CONFIG).exists() and (Path(folder) / RECORD).is_file()
+    # Where it may not be entered, it is none.
+    own, jobs = (os.path.join(folder, name) for name in (runs.CONFIG, RECORD))
+    return not os.path.exists(own) and os.path.isfile(jobs)
 
 
 def go_on(folder: Path) -> int:

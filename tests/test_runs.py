@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from src import runs
+from src import multirun, runs
 from src.errors import UserError
 
 
@@ -182,6 +182,13 @@ def test_a_folder_that_may_not_be_entered_is_told(here, call):
     said = as_nobody(call)
     assert said.startswith("UserError expected")
     assert "\n" not in said
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
+def test_a_folder_that_may_not_be_entered_is_not_taken_for_several_jobs(here):
+    make(here / "closed" / "run")
+    (here / "closed").chmod(0o700)
+    assert as_nobody(lambda: str(multirun.holds("closed/run"))) == "False"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
