@@ -288,6 +288,7 @@ def test_a_run_trains_evaluates_and_predicts_and_a_second_computes_nothing(photo
     assert list((folder / "whole" / "tensorboard").rglob("*sprite*"))
 
 
+@pytest.mark.slow
 def test_pictures_that_are_streamed_and_killed_end_as_if_left_alone(photographs, tmp_path):
     (tmp_path / "photos").symlink_to(photographs / "photos")
     words = f"{WORDS} data.memory_budget=1 data.height=150 data.width=150 data.colour=0.2"
