@@ -33,9 +33,7 @@ def main(values: dict[str, Any], arguments: list[str]) -> int:
         experiment.check_form(folder, data, trained.model.any_size)
     if data.notice:
         print(data.notice, file=sys.stderr)
-    # What a picture measures is read only where the configuration does not say it.
-    shape = trained.data.image_shape if trained.data.one_size else data.image_shape
-    expect_memory(trained.model, shape, len(data.classes))
+    expect_memory(trained.model, experiment.input_shape(trained, data), len(data.classes))
     run = experiment.Experiment(trained, folder, data)
     own = chosen == trained.data
     found = evaluation.evaluate(run, settings.checkpoint, settings.split, own, settings.tsne)

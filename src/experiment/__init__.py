@@ -49,9 +49,17 @@ def resolved(settings: config.Train, data: DataSet, devices: Devices = ONE) -> c
     found = found.model_copy(update={"data": section, "trainer": trainer})
     parsed = config.parse(config.Train, found.model_dump(mode="json"))
     plan_of(parsed, data)
-    shape = parsed.data.image_shape if parsed.data.one_size else data.image_shape
-    expect_memory(parsed.model, shape, len(data.classes), trained=True)
+    expect_memory(parsed.model, input_shape(parsed, data), len(data.classes), trained=True)
     return parsed
+
+
+def input_shape(settings: config.Train, data: DataSet) -> config.Shape:
+    """Height, width and channels of what a run's model takes; None for a side of any length.
+
+    What a picture measures is known only once all are read, unlike a digit: nothing is read where
+    the settings say it.
+    """
+    return settings.data.image_shape if settings.data.one_size else data.image_shape
 
 
 def plan_of(settings: config.Train, data: DataSet) -> Plan:
@@ -167,10 +175,8 @@ class Experiment:
         self.noise = Noise(settings.data.input_noise, settings.seed)
         smoothing = settings.trainer.label_smoothing
         self.task = for_task(settings.model.task, data, self.class_weights, smoothing)
-        # What a picture measures is known only once it is read, unlike a digit.
-        shape = settings.data.image_shape if settings.data.one_size else data.image_shape
         with devices.scope():
-            model = build(settings.model, shape, len(data.classes))
+            model = build(settings.model, input_shape(settings, data), len(data.classes))
         trained = model, settings.trainer.ema, settings.trainer.shards or 1
         self.model = (
             DistributedModel(*trained, devices, self.task)
