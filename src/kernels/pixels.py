@@ -62,13 +62,13 @@ def _shares(labels: Tensor, weights: Tensor) -> Tensor:
 def _losses(logits: Tensor, labels: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     """The loss of each pixel times its share, and the gradient of the sum of them."""
     own = ops.expand_dims(labels, -1) == ops.arange(logits.shape[-1])
-    # Less the largest logit nothing overflows.
+    # The largest logit is subtracted so that exp does not overflow.
     logits = logits - ops.max(logits, axis=-1, keepdims=True)
-    odds = ops.exp(logits)
-    total = ops.sum(odds, axis=-1, keepdims=True)
+    exponentials = ops.exp(logits)
+    total = ops.sum(exponentials, axis=-1, keepdims=True)
     chosen = ops.sum(ops.where(own, logits, ops.zeros_like(logits)), axis=-1)
     losses = (ops.log(ops.squeeze(total, -1)) - chosen) * shares
-    gradient = (odds / total - ops.cast(own, logits.dtype)) * ops.expand_dims(shares, -1)
+    gradient = (exponentials / total - ops.cast(own, logits.dtype)) * ops.expand_dims(shares, -1)
     return losses, gradient
 
 
