@@ -45,7 +45,7 @@ class Rows:
             OSError: it cannot be read, or is no regular file.
         """
         rows = self._read()
-        places = {each: place for place, each in enumerate(_parted(rows["of"].tobytes()))}
+        places = {each: place for place, each in enumerate(parted(rows["of"].tobytes()))}
         missing = []
         for number, digest in enumerate(digests):
             place = places.get(digest)
@@ -101,5 +101,6 @@ def _check(row: np.void) -> bytes:
     return hashlib.sha256(row.tobytes()[:-DIGEST]).digest()
 
 
-def _parted(digests: bytes) -> list[bytes]:
+def parted(digests: bytes) -> list[bytes]:
+    """Digests that stand one behind the other, each by itself."""
     return [digests[begin : begin + DIGEST] for begin in range(0, len(digests), DIGEST)]

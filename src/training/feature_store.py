@@ -27,7 +27,7 @@ from tqdm import tqdm
 from src import files, runs
 from src.data import dataset
 from src.data.dataset import Around, Examples, Reader, Split, TrainingReader
-from src.training.feature_rows import DIGEST, Rows
+from src.training.feature_rows import DIGEST, Rows, parted
 
 FOLDER = runs.OUTPUTS / "features"
 _BATCH = 16
@@ -232,8 +232,7 @@ def _listed(path: Path, count: int) -> Listed | None:
     whole = hashlib.sha256(contents[:-DIGEST]).digest() == contents[-DIGEST:]
     if not whole or len(contents) != size + 4 * count + DIGEST:
         return None
-    digests = [contents[begin : begin + DIGEST] for begin in range(0, size, DIGEST)]
-    return digests, np.frombuffer(contents, "<i4", count, size).astype(np.int32)
+    return parted(contents[:size]), np.frombuffer(contents, "<i4", count, size).astype(np.int32)
 
 
 def _write_down(path: Path, digests: Digests, targets: np.ndarray) -> None:
