@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from src import children, files, signals
 from src.errors import UserError
@@ -66,6 +66,13 @@ class Launcher(BaseModel):
     qos: _Text | None = None
     constraint: _Text | None = None
 
+    @field_validator("n_jobs")
+    @classmethod
+    def _some_at_once(cls, n_jobs: int) -> int:
+        if n_jobs == 0:
+            raise ValueError("expected 1 or more, or -1")
+        return n_jobs
+
 
 @dataclass(frozen=True)
 class Work:
@@ -104,16 +111,14 @@ def parse(options: dict[str, str]) -> Launcher:
         UserError: there is no such launcher, or it has no such option.
     """
     try:
-        launcher = Launcher.model_validate(options)
+        return Launcher.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         key = "hydra/launcher" if key == "name" else f"hydra.launcher.{key}"
-        told = first["msg"][0].lower() + first["msg"][1:]
+        told = first["msg"].removeprefix("Value error, ")
+        told = told[0].lower() + told[1:]
         raise UserError(f"{key}: {told}; received {files.clipped(first['input'])}") from error
-    if launcher.n_jobs == 0:
-        raise UserError("hydra.launcher.n_jobs: expected 1 or more, or -1; received 0")
-    return launcher
 
 
 def run(
@@ -133,6 +138,8 @@ def run(
     Raises:
         UserError: submitit is not installed, or cannot do what is asked of it.
     """
+    if not work:
+        return
     if launcher.name == "basic":
         for number, job in enumerate(work):
             told(number)
@@ -156,6 +163,7 @@ def _at_once(
     for place in range(count):
         shares.put(processors[place::count] or [processors[place % len(processors)]])
     running: set[children.Child] = set()
+    asked: list[int] = []
     stopped = False
 
     def one(number: int) -> int | None:
@@ -167,6 +175,9 @@ def _at_once(
             own = children.overrides(job.settings, job.folder)
             with children.Child(job.config_name, own, processors=share, piped=True) as child:
                 running.add(child)
+                if asked:
+                    # It came while this one was being started.
+                    child.send(asked[-1])
                 for line in child.lines():
                     print(f"{files.clipped(job.name, 40)}: {line}", end="", flush=True)
                 running.discard(child)
@@ -177,6 +188,7 @@ def _at_once(
     def hand_on(count: int, number: int) -> None:
         nonlocal stopped
         stopped = True
+        asked.append(number)
         for child in list(running):
             child.send(number)
 

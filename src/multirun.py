@@ -156,20 +156,21 @@ def _job(planned: _Planned, folder: Path) -> _Job:
 
 
 def _run_all(config_name: str, jobs: list[_Job], launcher: Launcher) -> int:
-    def told(job: _Job) -> str:
-        return f"job {jobs.index(job) + 1}/{len(jobs)}: {files.clipped(job.name) or 'as it is'}"
-
-    for job in jobs:
+    lines, left = [], []
+    for number, job in enumerate(jobs, 1):
+        line = f"job {number}/{len(jobs)}: {files.clipped(job.name) or 'as it is'}"
         if job.status is not None:
-            print(f"{told(job)} is done", flush=True)
-    left = [job for job in jobs if job.status is None]
+            print(f"{line} is done", flush=True)
+            continue
+        lines.append(line)
+        left.append(job)
     work = [Work(job.name, config_name, job.settings, job.folder) for job in left]
     parent = next((job.folder.parent for job in left if job.folder), None)
     status = 0
-    for number, ended in launchers.run(
-        launcher, work, parent, lambda number: print(told(left[number]), flush=True)
+    for place, ended in launchers.run(
+        launcher, work, parent, lambda place: print(lines[place], flush=True)
     ):
-        left[number].status = ended
+        left[place].status = ended
         status = ended or status
     if config_name == "train" and any(job.ending != "a mistake" for job in jobs):
         _print_tables(jobs)

@@ -134,6 +134,37 @@ def test_a_launcher_is_named_with_its_options_and_written_down(ended, tmp_path):
     assert read(tmp_path / "jobs" / multirun.RECORD)["launcher"]["n_jobs"] == 3
 
 
+def test_jobs_at_once_that_are_all_done_are_left_as_they_are(ended, tmp_path, capsys):
+    statuses, _ = ended
+    statuses += [0]
+    multirun.run("train", JOBS[:1])
+    record = tmp_path / "jobs" / multirun.RECORD
+    written = read(record)
+    record.write_text(json.dumps(written | {"launcher": {"name": "joblib"}}))
+    assert multirun.go_on(tmp_path / "jobs") == 0
+    assert "job 1/1: seed=0 is done\n" in capsys.readouterr().out
+    # What is written down is checked like what is typed.
+    record.write_text(json.dumps(written | {"launcher": {"name": "joblib", "n_jobs": 0}}))
+    with pytest.raises(UserError, match="expected jobs; received"):
+        multirun.go_on(tmp_path / "jobs")
+
+
+def test_jobs_that_are_the_same_are_counted_one_by_one(tmp_path, monkeypatch, capsys):
+    def at_once(launcher, work, parent, told):
+        for place in range(len(work)):
+            told(place)
+        yield from ((place, 2) for place in range(len(work)))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launchers, "run", at_once)
+    multirun.run("train", [JOBS[0], JOBS[0]])
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if line.startswith("job ")] == [
+        "job 1/2: seed=0",
+        "job 2/2: seed=0",
+    ]
+
+
 LAUNCHERS = {
     "unknown": ({"name": "theirs"}, "hydra/launcher: .*'basic', 'joblib'.*; received theirs"),
     "option": ({"_target_": "x"}, "hydra.launcher._target_: .*; received x"),
