@@ -79,15 +79,15 @@ def mean_colour(folder: Path) -> float:
     return float((names[nearest] == truth).mean())
 
 
-def trained(folder: Path, backbone: str, weights: str, words: list[str]) -> float:
+def trained(folder: Path, backbone: str, weights: str, overrides: list[str]) -> float:
     """Share of the test crops that a run names rightly."""
     network = ["model=transfer", f"model.backbone={backbone}", f"model.weights={weights}"]
-    asked = [*network, "model.size=96", f"data.dir={folder / 'crops'}", *words]
+    asked = [*network, "model.size=96", f"data.dir={folder / 'crops'}", *overrides]
     measured = contest.ours(asked, folder / f"{backbone}-{Path(weights).name}")
     return float(measured["metrics"]["test"]["accuracy"])
 
 
-def reach(weights: list[str], words: list[str]) -> None:
+def reach(weights: list[str], overrides: list[str]) -> None:
     """Prints a line for each contender."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -97,7 +97,7 @@ def reach(weights: list[str], words: list[str]) -> None:
         for pair in weights:
             backbone, _, file = pair.partition("=")
             for each in ("random", str(Path(file).resolve())):
-                reached = trained(folder, backbone, each, words)
+                reached = trained(folder, backbone, each, overrides)
                 print(f"{backbone}, {Path(each).name}: {reached:.1%}", flush=True)
 
 
@@ -174,7 +174,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     reaching = commands.add_parser("reach")
     reaching.add_argument("--weights", nargs="+", default=[], help="backbone=file")
-    reaching.add_argument("words", nargs="*", help="of src.train")
+    reaching.add_argument("overrides", nargs="*", help="of src.train")
     timing = commands.add_parser("speed")
     networks = ["inception_v3", "mobilenet_v3_small"]
     timing.add_argument(
@@ -184,7 +184,7 @@ def main() -> None:
     timing.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     if asked.command == "reach":
-        reach(asked.weights, asked.words)
+        reach(asked.weights, asked.overrides)
     for pair in asked.backbones if asked.command == "speed" else ():
         backbone, _, file = pair.partition("=")
         speed(backbone, file or "random", asked.pictures, asked.rounds)

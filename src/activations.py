@@ -71,7 +71,7 @@ class Strongest:
     """The strongest activations of each map of a layer, the strongest first.
 
     Attributes:
-        values: `[maps, top]`, of fewer pictures fewer.
+        values: `[maps, top]`; fewer where there are fewer pictures.
         examples: number of the picture, `[maps, top]`.
         places: row and column, `[maps, top, 2]`.
     """
@@ -84,7 +84,7 @@ class Strongest:
 def strongest(model: keras.Model, layer: str, batches: Iterable[np.ndarray], top: int) -> Strongest:
     """Finds each map's strongest activations in one pass, at most one a picture.
 
-    No more is kept than a batch and the strongest so far.
+    Only one batch and the strongest so far are in memory at a time.
 
     Args:
         model: the network.
@@ -101,7 +101,7 @@ def strongest(model: keras.Model, layer: str, batches: Iterable[np.ndarray], top
         new = [values, numbers, rows, columns]
         if kept:
             new = [np.concatenate(pair, axis=1) for pair in zip(kept, new, strict=True)]
-        # Stable, so that of equals the first in the split's order is shown.
+        # A stable sort: of equal activations the first in the split's order is shown.
         order = np.argsort(-new[0], axis=1, kind="stable")[:, :top]
         kept = [np.take_along_axis(part, order, axis=1) for part in new]
         seen += len(pictures)
@@ -138,5 +138,5 @@ def signature(network: keras.Model) -> tf.TensorSpec:
 
 
 def output(model: keras.Model, layer: str) -> keras.KerasTensor:
-    """What a layer gives; of several, the first."""
+    """A layer's output; of several outputs the first."""
     return keras.tree.flatten(model.get_layer(layer).output)[0]

@@ -41,7 +41,7 @@ def run(config_name: str, main: Main, *sections: type[Section]) -> None:
     _end(lambda: _status(config_name, main, sections), told=config_name not in ("train", "search"))
 
 
-def run_words(main: Callable[[list[str]], int]) -> None:
+def run_plain(main: Callable[[list[str]], int]) -> None:
     """Ends with the status of a command that takes its arguments as they are, such as folders.
 
     Args:
@@ -55,7 +55,7 @@ def _end(work: Callable[[], int], told: bool) -> None:
 
     Args:
         work: returns the status.
-        told: whether what it prints is what it was asked for, so that a full disk is a mistake.
+        told: whether what it prints is its result, so that a full disk is a mistake.
     """
     quiet.forgive_streams()
     try:
@@ -116,7 +116,7 @@ def composed(config_name: str, settings: list[str]) -> dict[str, Any]:
 
 
 def _mistake(config_name: str, settings: list[str], section: type[Section]) -> str | None:
-    """What is wrong with a job's settings, as far as they tell by themselves."""
+    """What is wrong with a job's settings, as far as the settings alone can say."""
     try:
         values = composed(config_name, settings)
         # A run that goes on has settings of its own.

@@ -83,4 +83,4 @@ def _target(outputs: Sequence[str], where: Sequence[str], found: Sequence[Path])
 
 
 if __name__ == "__main__":
-    cli.run_words(main)
+    cli.run_plain(main)

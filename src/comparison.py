@@ -186,7 +186,7 @@ def picture(tasks: Sequence[Sequence[Group]]) -> figures.Picture:
         note = f"best {len(best)} of {len(compared)}" if len(best) < len(compared) else ""
         for metric in (["loss"] if "loss" in metrics(compared) else []) + [watched]:
             lines = [_line(group, f"val_{metric}", colour) for group, colour in best.items()]
-            # Whatever more of is better is a share of something.
+            # Metrics that should rise are shares, of which 1 is the most.
             most = 1 if metric == watched and mode == "max" else math.inf
             panels.append(Panel(f"val {metric}{of}", lines, note, most=most))
     return figures.curves(panels)

@@ -30,14 +30,14 @@ _MOST = 1 << 20  # Bytes of a strip.
 
 
 class Evolution(keras.callbacks.Callback):
-    """Draws `figures/evolution-<layer>.png`, a column a time, and the same in TensorBoard.
+    """Draws `figures/evolution-<layer>.png`, a column each time, and the same in TensorBoard.
 
     Each column is a small picture of its own, `figures/evolution/<layer>-<step>.png`, so that a run
     that goes on has those from before. What fails here is said and ends this, not the run.
 
     Args:
         run: what is trained.
-        every: steps between two times.
+        every: steps between two drawings.
         step: where the run begins; columns of later steps are removed.
     """
 
@@ -93,7 +93,7 @@ class Evolution(keras.callbacks.Callback):
                 tf.summary.image(f"evolution/{layer}", picture[None])
 
     def _columns(self, layer: str, shape: tuple[int, ...]) -> dict[int, figures.Picture]:
-        """At most ten of the times that there are, the first and the last among them."""
+        """At most ten of the drawings, the first and the last among them."""
         paths = sorted(self.strips.glob(f"{layer}-{'[0-9]' * 9}.png"))
         shown = np.unique(np.linspace(0, len(paths) - 1, _COLUMNS).round().astype(int))
         found = {_step(paths[i]): _read(paths[i]) for i in shown}

@@ -124,7 +124,7 @@ def irregular(folder: Path) -> Path | None:
 
 
 def clipped(text: object, most: int = 200) -> str:
-    """A text for a message: on one line, not without end, and without orders to a terminal."""
+    """A text for a message: on one line, of limited length, and without control characters."""
     line = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in " ".join(str(text)[: 10 * most].split())

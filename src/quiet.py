@@ -1,4 +1,4 @@
-"""TensorFlow without the pages it prints, the user's Keras settings, and what it need not wait for.
+"""TensorFlow without its pages of log, the user's Keras settings and imports it does not need.
 
 And standard streams that nobody reads, which must not end a training.
 """
@@ -106,7 +106,7 @@ def standard_error() -> Iterator[None]:
 
 @contextmanager
 def _absent(name: str) -> Iterator[None]:
-    """Lets a module look as if it were not installed, unless it has been imported already."""
+    """Makes a module appear not to be installed, unless it has been imported already."""
     if name in sys.modules:
         yield
         return

@@ -15,9 +15,9 @@ from src.errors import UserError
 from src.runs import RESULTS, exclusive
 
 Status = Literal["running", "interrupted", "pruned", "finished"]
-# A score of nothing, such as the IoU of a class that is nowhere, is none.
+# A score that is not defined, such as the IoU of a class that occurs nowhere, is null.
 Scores = dict[str, float | None]
-# Names and paths that the system gave may be no Unicode, those of a stranger orders to a terminal.
+# A name or path from the file system need not be Unicode; a stranger's may hold control characters.
 Shown = Annotated[
     str, BeforeValidator(lambda text: files.clipped(text, 1000) if isinstance(text, str) else text)
 ]

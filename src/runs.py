@@ -22,7 +22,7 @@ METRICS = "metrics.jsonl"
 # Everything that a run writes into its folder; predictions may lie beside it.
 _OWN = (CONFIG, RESULTS, METRICS, "train.log", ".lock", ".results.lock")
 _OWN_FOLDERS = ("checkpoints", "tensorboard", "figures")
-# File systems that know no locks: some of the network and of programs.
+# File systems without locks: some network file systems, and some of FUSE.
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 

@@ -128,7 +128,7 @@ def _check(own: list[str], key: str, value: Any, task: TaskName) -> None:
 
 
 def _settings(own: list[str]) -> list[str]:
-    """Words as a run's command line has them, read as strictly as if a user had typed them."""
+    """Settings of a run's command line, read as strictly as if a user had typed them."""
     return overrides.read(own, "train", keys(config.Train)).settings
 
 

@@ -161,7 +161,7 @@ def test_adams_second_beginning_is_like_its_first():
 def test_the_plan_turns_between_two_epochs():
     trainer = Trainer(epochs=5, batch_size=10)
     plan = Plan.of(trainer, 79, FineTuning(after=3, learning_rate=1e-5))
-    assert plan.turn == 21
+    assert plan.fine_tuning == 21
     assert list(plan.fits()) == [(0, 21), (21, 35)]
     assert list(plan.fits(4)) == [(4, 7), (7, 21), (21, 35)]
     assert list(plan.fits(21)) == [(21, 35)]

@@ -146,7 +146,7 @@ def dump(config: Train) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message; numbers beyond Python's own limit of digits have no text."""
+    """A value for a message; Python refuses to print a number of thousands of digits."""
     try:
         return files.clipped(repr(value))
     except ValueError:

@@ -198,7 +198,7 @@ class Eval(Section):
     tsne: bool = False
 
     def check_fits(self, trained: Train) -> None:
-        """Refuses data that a trained model cannot take, and a picture that it has not.
+        """Refuses data that a trained model cannot take, and a picture that it does not have.
 
         Raises:
             ConfigError: images of another shape, other classes, masks in place of labels, or t-SNE
@@ -216,7 +216,7 @@ class Eval(Section):
             size = () if trained.model.any_size else (height, width)
             return data.kind, data.classes, channels, *size
 
-        # What is not known before the data are read is compared then.
+        # What only reading the data can tell is compared once they are read.
         if any(
             None not in pair and len(set(pair)) > 1
             for pair in zip(form(own), form(other), strict=True)

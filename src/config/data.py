@@ -190,7 +190,7 @@ class LabelledPictures(NoisyData, _Pictures):
             factors drawn uniformly from 1 - colour to 1 + colour.
         variants: how many variants of each training picture take turns where features are computed
             once (`model=transfer`): the picture as evaluation sees it and others that are cut,
-            mirrored, enlarged and recoloured as above, by chances that follow from seed and
+            mirrored, enlarged and recoloured as above, by random numbers that follow from seed and
             picture. Other models see another one each time.
         val: share of the pictures that are the validation set, where the data have none.
         test: likewise the test set.

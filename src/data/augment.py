@@ -1,7 +1,7 @@
 """What training makes of a picture and its mask: a window of one size, mirrored, enlarged.
 
-Every chance follows from the seed and from the position of the example in the run alone, so that a
-run that is resumed sees what it would have seen.
+All random numbers follow from the seed and the position of the example in the run alone, so that a
+resumed run sees what it would have seen.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Augmentation:
         return max(1, round(height / factor)), max(1, round(width / factor))
 
     def pads(self, size: tuple[int, ...]) -> bool:
-        """Whether a window may reach beyond a picture of a size."""
+        """Whether a window may be larger than a picture of a size."""
         return bool(np.any(np.greater(self.window(size, self.scale[0]), size)))
 
 
@@ -129,11 +129,11 @@ def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def uniform(seed: int, position: int, count: int) -> list[float]:
     """Uniform numbers in [0, 1) that belong to this seed and position."""
-    # A generator that counts: its key chooses the stream, of which the first numbers are taken.
+    # A counter-based generator: its key chooses the stream, whose first numbers are taken.
     stream = np.random.Generator(np.random.Philox(key=[seed, position]))
     return stream.random(count).tolist()
 
 
 def between(least: int, most: int, chance: float) -> int:
-    """An integer from `least` to `most`, each as likely."""
+    """An integer from `least` to `most`, uniformly distributed."""
     return least + int(chance * (most - least + 1))

@@ -54,7 +54,7 @@ class Examples(Protocol):
         """Returns what reads the examples of given indices inside a TensorFlow graph."""
 
     def training_reader(self, seed: int) -> TrainingReader:
-        """Returns what reads and augments examples; its chances follow from seed and position."""
+        """Returns what reads and augments examples, at random by seed and position."""
 
     def class_counts(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """What masks (`counts_of`) or labels (`examples_of`) hold of each class."""

@@ -1,8 +1,8 @@
 """Pictures to pixels: the one place where training, evaluation and prediction read them.
 
 A file is known by its contents, not by its name. Its pixels come as a viewer shows them: upright as
-the camera noted (EXIF), in sRGB where a colour profile (ICC) says otherwise, on white paper where
-they are transparent, 16 bits made 8, and of a film the first picture.
+the camera noted (EXIF), in sRGB where a colour profile (ICC) says otherwise, on white where they
+are transparent, 16 bits scaled to 8, and of an animation the first frame.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _UPRIGHT = {
 # A colour profile's name for its colour space, and the modes of such pixels.
 _SPACES = {"GRAY": ("L",), "RGB": ("RGB", "RGBA"), "CMYK": ("CMYK",)}
 
-# The limit is the program's own, `max_megapixels`, and what Pillow says about damage beside the
-# pixels is nothing that a user could put right.
+# The program has a limit of its own, `max_megapixels`, and Pillow's warnings about damage beside
+# the pixels are nothing that a user could put right.
 Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\b")
 
@@ -205,7 +205,7 @@ def _ends(length: int) -> tuple[slice, slice]:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits made 8, which Pillow would cut off at 255 rather than scale."""
+    """Grey of 16 bits scaled to 8, where Pillow would clip it at 255."""
     if not image.mode.startswith("I"):
         return image
     levels = np.asarray(image)

@@ -128,15 +128,15 @@ class Varied(Around):
         return read
 
 
-def recoloured(image: np.ndarray, most: float, chances: Sequence[float]) -> np.ndarray:
+def recoloured(image: np.ndarray, most: float, uniforms: Sequence[float]) -> np.ndarray:
     """Multiplies brightness, contrast and saturation by factors from `1 - most` to `1 + most`.
 
     Args:
         image: uint8 `[height, width, channels]`.
         most: in [0, 1).
-        chances: three uniform numbers in [0, 1), which choose the factors.
+        uniforms: three uniform random numbers in [0, 1), which choose the factors.
     """
-    brightness, contrast, saturation = (1 - most + 2 * most * chance for chance in chances)
+    brightness, contrast, saturation = (1 - most + 2 * most * uniform for uniform in uniforms)
     pixels = image.astype(np.float32) * np.float32(brightness)
     mean = pixels.mean()
     pixels = mean + (pixels - mean) * np.float32(contrast)

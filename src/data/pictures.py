@@ -45,7 +45,7 @@ class Preparation(Protocol):
     def __call__(
         self, image: np.ndarray, target: np.ndarray, /, seed: int, position: int
     ) -> Example:
-        """The example for training; its chances follow from seed and position."""
+        """The example for training; its random numbers follow from seed and position."""
 
     def still(self, image: np.ndarray, target: np.ndarray, /) -> Example:
         """The example for evaluation."""

@@ -71,7 +71,7 @@ def training_batches(
     def batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, part = number // share.count, share.first + number % share.count
         epoch, begin = step // steps_per_epoch, step % steps_per_epoch * batch_size
-        # The graph knows how many these are, as it would not those of `range(begin, end)`.
+        # So the graph knows how many there are, which `range(begin, end)` would not tell it.
         places = part * size + tf.range(size, dtype=tf.int64)
         order = tf.random.experimental.index_shuffle(
             begin + places,
@@ -84,7 +84,8 @@ def training_batches(
 
     numbers = tf.data.Dataset.range(first_step * share.count, last_step * share.count)
     batches = _in_order(numbers, batch)
-    # Of what ends, TensorFlow's strategies ask all workers before each step whether it has.
+    # Of a data set that ends, TensorFlow's strategies ask all workers before each step whether it
+    # has ended.
     return batches if share == WHOLE else batches.repeat()
 
 
@@ -161,11 +162,11 @@ def graph_errors() -> Iterator[None]:
 
 
 def _scaled(images: tf.Tensor) -> tf.Tensor:
-    """Bytes of pictures to [0, 1]; features of theirs are numbers already."""
+    """Bytes of pictures to [0, 1]; features are floats already."""
     return tf.cast(images, tf.float32) / 255 if images.dtype == tf.uint8 else images
 
 
 def _in_order(steps: tf.data.Dataset, batch: Callable[[tf.Tensor], object]) -> tf.data.Dataset:
-    # Rewriting Python's control flow for a graph takes its time, and here is none.
+    # Rewriting Python's control flow for a graph takes time, and there is none here.
     traced = tf.autograph.experimental.do_not_convert(batch)
     return steps.map(traced, num_parallel_calls=2).prefetch(4).with_options(untuned())

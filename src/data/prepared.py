@@ -1,7 +1,7 @@
 """Reads digits and the like that TensorFlow Datasets (TFDS) has prepared in a folder.
 
-The pipeline of TFDS decodes examples one by one; the same files parsed in batches, in the same
-order, are read three times as fast, and a program that starts often waits for this each time.
+TFDS' own pipeline decodes examples one by one. Parsed in batches, the same files are read three
+times as fast, in the same order; a program that is started often waits for this each time.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def decoder(
             encoded,
             fn_output_signature=tf.uint8,
         )
-        # No label may become another one as it is made an int32.
+        # The conversion to int32 must not turn one label into another.
         labels = tf.clip_by_value(examples[label], -1, classes)
         return images, tf.cast(labels, tf.int32)
 

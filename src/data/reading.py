@@ -22,7 +22,7 @@ _KINDS = {
 
 
 def shown(name: object) -> str:
-    """A file's name for a message: what is no text, or would break the line, is escaped."""
+    """A file's name for a message; what is not text, or would break the line, is escaped."""
     text = os.fsencode(str(name)).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

@@ -1,4 +1,4 @@
-"""What all splits can do: be held out, show a few examples, and be told apart by a digest."""
+"""What all splits have: a part to hold out, a few examples to show, and a digest."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def held_out(examples: Some, count: int) -> tuple[Some, Some]:
 def spread(count: int, most: int) -> np.ndarray:
     """Numbers of `most` of `count` examples, or of all, from everywhere among them.
 
-    Neighbours may be alike, as frames of a film are, and every so many examples may be of one
-    class: the steps are one longer than a part of the whole.
+    Neighbours may be alike, as frames of a video are, and classes may take turns: so the step is
+    one more than an equal part would be.
     """
     shown = min(count, most)
     step = count // max(shown, 1)

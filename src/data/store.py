@@ -76,7 +76,7 @@ def scan_all(
     Args:
         sources: of each split.
         decoders: of each split.
-        count: makes of a target what `Store.counts` holds of it.
+        count: computes from a target what `Store.counts` holds of it.
         memory_budget: how many mebibytes the examples may take that are kept.
 
     Raises:

@@ -69,14 +69,14 @@ class Streamed(AsTheyAre):
         """The examples in their order, some at a time, each of them checked.
 
         Raises:
-            DataError: a record is none of an example, or a label is out of range.
+            DataError: a record holds no example, or a label is out of range.
         """
         tf = quiet.tensorflow()
         folder, split = self.origin
         size = max(1, _PART_PIXELS // int(np.prod(self.image_shape)))
         read = self.reader()
 
-        # As in `pipeline`, there is nothing to rewrite.
+        # As in `pipeline`, there is no control flow to rewrite.
         @tf.autograph.experimental.do_not_convert
         def part(begin: Tensor) -> tuple[Tensor, Tensor]:
             return read(tf.range(begin, tf.minimum(begin + size, len(self))))
@@ -126,7 +126,7 @@ def open_records(
     classes: int,
     origin: tuple[Path, str],
 ) -> Streamed:
-    """Opens files of records, of which there have to be `count`; otherwise as for `Streamed`.
+    """Opens files that must hold `count` records; otherwise as for `Streamed`.
 
     Raises:
         DataError: a file is missing or damaged, or the number of records is another.

@@ -86,7 +86,7 @@ def _places(path: Path, descriptor: int) -> np.ndarray:
                 begin = start + _BEFORE
                 start = begin + length + _AFTER
                 found.append((begin, length))
-    # TensorFlow makes room for what a record says it is long before it reads on.
+    # TensorFlow allocates the length that a record states before it reads on.
     if start != size:
         raise DataError(
             f"{path}: expected whole records; received a file that ends inside of one (a truncated "

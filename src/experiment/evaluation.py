@@ -93,7 +93,7 @@ def evaluate(
         if run.settings.model.task == "classification":
             predictions = targets, outputs
     baselines = _baselines(run, split, own_data)
-    # A score of nothing, such as of a split that is all void, is none.
+    # NaN, the score of a split that is all void, becomes null.
     scores = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     return Evaluation(
         *(checkpoint, split, own_data, saved.step, scores, baselines, by_class, pictures),

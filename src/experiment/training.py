@@ -125,14 +125,14 @@ def _write_start(run: Experiment) -> None:
     )
 
 
-def _compile(run: Experiment, plan: Plan, step: int, turning: bool = False) -> None:
-    """Makes the model ready to train on from a step, or for what is trained from the turn on."""
+def _compile(run: Experiment, plan: Plan, step: int, entering: bool = False) -> None:
+    """Makes the model ready to train on from a step, fine-tuning from where that begins."""
     height, width, _ = run.data.splits["train"].training_shape
     most = max(1, _PIXELS_PER_CALL // (plan.batch_size * height * width))
-    settings, first, last = run.settings.optimizer, 0, plan.turn or plan.steps
+    settings, first, last = run.settings.optimizer, 0, plan.fine_tuning or plan.steps
     if tuning := run.settings.model.fine_tuning:
-        # A checkpoint of the turn is of what was trained before it.
-        tunes = turning or plan.tunes(step - 1)
+        # A checkpoint at that step itself is of what was trained before it.
+        tunes = entering or plan.tunes(step - 1)
         run.on_features = not tunes
         run.model.freeze(run.on_features)
         # Keras resets what it knows of, and knows of these from the first batch on.
@@ -194,10 +194,10 @@ def _fit(
         for first, last in plan.fits(step):
             if saver.progress.done:
                 break
-            if first == plan.turn:
+            if first == plan.fine_tuning:
                 output.log.info("fine-tuning from epoch %d on", first // steps + 1)
-                _compile(run, plan, first, turning=True)
-            if first in (step, plan.turn):
+                _compile(run, plan, first, entering=True)
+            if first in (step, plan.fine_tuning):
                 train, val = run.part("train"), run.part("val")
                 validation = devices.batches(
                     functools.partial(pipeline.evaluation_batches, val, preprocess, noise)

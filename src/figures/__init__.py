@@ -3,8 +3,8 @@
 Every function takes NumPy arrays (or what `numpy.asarray` accepts) and returns a picture, uint8
 `[height, width, 3]`. Equal arguments give equal bytes, and the size of a picture depends on the
 shapes and the class names, never on the values, so that TensorBoard's slider moves through
-pictures that lie exactly on each other. Pictures bring their own white paper, which reads in
-TensorBoard's light and dark theme, and stay narrow, because its cards show them at 200-600 px.
+pictures that lie exactly on each other. Pictures have a white background, readable in TensorBoard's
+light and dark theme, and are narrow, because its cards show them at 200-600 px.
 
 Only Pillow and NumPy draw here: a picture costs milliseconds, so that there can be one an epoch.
 """

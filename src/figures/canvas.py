@@ -19,9 +19,10 @@ Picture = NDArray[np.uint8]
 
 MARGIN, GAP, BODY, TITLE, LINE, KEY = 16, 8, 13, 16, 18, 12
 MIN_WIDTH, MAX_WIDTH, MAX_NAME = 320, 720, 180
-# Of a page's height to its width.
+# Height of a page over its width.
 MAX_RATIO = 2.5
-# Of more entries a legend takes the whole width; of more examples each is at most so many pixels.
+# With more entries a legend takes the whole width; with more examples each has at most so many
+# pixels.
 _MANY, _SMALL = 24, 100
 
 

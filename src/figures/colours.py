@@ -17,7 +17,7 @@ RULE: Colour = (218, 220, 224)
 
 RIGHT: Colour = (11, 87, 160)
 CONFUSED: Colour = (245, 100, 0)
-# Light on what is dimmed, so that eyes without red see it as well.
+# Light on a dimmed picture, so that it can be seen with protanopia, too.
 WRONG: Colour = (255, 200, 0)
 VOID: tuple[Colour, Colour] = ((222, 224, 227), (150, 153, 158))
 NOT_FINITE: Colour = (255, 0, 255)
@@ -79,8 +79,8 @@ def _bytes(codes: tuple[str, ...]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(codes)), np.uint8).reshape(-1, 3)
 
 
-# What eyes without red or without green make of linear RGB (Machado, Oliveira and Fernandes 2009,
-# table 1, severity 1), and the two matrices of OKLab (Ottosson 2020).
+# Protanopia and deuteranopia as matrices on linear RGB (Machado, Oliveira and Fernandes 2009, table
+# 1, severity 1), and the two matrices of OKLab (Ottosson 2020).
 _EYES = (
     np.eye(3),
     np.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
@@ -109,7 +109,7 @@ def linear(colours: ArrayLike) -> NDArray[np.float64]:
 
 
 def as_seen(colours: ArrayLike) -> NDArray[np.float64]:
-    """Linear light of bytes `[..., 3]` for eyes with all cones, without red, without green.
+    """Linear light of bytes `[..., 3]` in normal vision, protanopia and deuteranopia.
 
     Returns:
         `[3, ..., 3]`.
@@ -126,7 +126,7 @@ def oklab(light: NDArray[np.float64]) -> NDArray[np.float64]:
 def _further(classes: int) -> NDArray[np.uint8]:
     """`PALETTE`, and one by one the colour farthest from all before it and from what is reserved.
 
-    The distance of two colours is the least that the three kinds of eyes see.
+    The distance of two colours is the least of the three kinds of vision.
     """
     levels = np.arange(0, 256, 15)
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)

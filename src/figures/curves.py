@@ -214,7 +214,7 @@ def _curve(draw: ImageDraw.ImageDraw, line: Line, scale: _Scale) -> None:
         points = scale.points(line.x[part], line.y[part])
         for stroke in _dashes(points) if line.dashed else [points]:
             draw.line(stroke, line.colour, 2 * _FINE, joint="curve")
-        # Few points are measurements to be seen, the only one of a short run among them.
+        # A few points are drawn as dots; a line of one would not be seen.
         if len(line.x) <= 30 or len(points) == 1:
             for point in points:
                 _circle(draw, point, 2 * _FINE, fill=line.colour)

@@ -19,7 +19,7 @@ _CELL, _LEFT = 64, 64
 
 
 def strip(projections: Sequence[NDArray[np.floating]]) -> Picture:
-    """One time: projections below each other, each on its own scale, zero grey.
+    """The projections of one step, below each other, each on its own scale, zero grey.
 
     Args:
         projections: `[height, width, 1 or 3]`; what is not finite lies outside the picture.

@@ -64,7 +64,7 @@ def activations(
     for label, some in maps.items():
         images = zip(_levels(some), cells, strict=True)
         rows[label] = [image.resize(cell.size, _way(image, cell)) for image, cell in images]
-    # Of few pictures, several maps side by side.
+    # With few pictures there is room for several maps side by side.
     pitch = max(image.width for image in cells) + 2 + GAP
     wide = _LEFT + len(cells) * pitch
     high = max(max(image.height for image in cells) + 2 + GAP, 2 * LINE)

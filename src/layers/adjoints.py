@@ -17,7 +17,7 @@ from src.tensors import Size, Tensor
 
 
 class _Backward(layers.Layer):
-    """A layer of the way down; it reckons in float32."""
+    """A layer of the way down; it computes in float32."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
@@ -168,7 +168,7 @@ class LayerAdjoint(_Backward):
     Args:
         node: the use of the layer in a functional model.
         inputs: those that count.
-        linear: whether the layer's activation, which is seen to before, is left out.
+        linear: whether the layer's activation is left out, as `Rectify` stands for it.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""The networks, their layers, and the arithmetic of both."""
+"""The networks, a page each, what they are built of, and `build`."""

@@ -1,4 +1,4 @@
-"""What a segmentation network looks at a picture with: five stages, each ending in a pooling.
+"""Backbones of segmentation networks: five stages, each ending in a pooling.
 
 Stage n halves the picture for the nth time. SAME pooling rounds up and pads last, so that pixel 0
 of every map lies over pixel 0 of the picture, whatever the picture's size.

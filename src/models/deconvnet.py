@@ -40,7 +40,7 @@ Flow = list[tuple[keras.KerasTensor, keras.KerasTensor]]
 # Keras' activations that are layers of their own, but for a plain ReLU; and models within a model,
 # whose rectifiers are not looked for.
 _OTHER_ACTIVATIONS = (layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax, keras.Model)
-# In evaluation they hand on what they get, but for the activation, which is seen to by itself.
+# In evaluation they are the identity, but for their activation, which `Rectify` stands for.
 _HANDED_ON = (
     *(layers.Activation, layers.ReLU, layers.Identity, layers.ActivityRegularization),
     *(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout),
@@ -111,7 +111,7 @@ def _nodes_below(target: keras.KerasTensor) -> list[Any]:
 
 
 def _down(node: Any, gradient: keras.KerasTensor, method: Method) -> Flow:
-    """What a layer hands on of what comes from above: pairs of one of its inputs and its part."""
+    """What a layer passes down: each of its inputs with its part of what comes from above."""
     layer, (x, *more), output = _operation(node), node.input_tensors, node.output_tensors[0]
     kind = activation_kind(layer)
     if kind == "other":

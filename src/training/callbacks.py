@@ -93,7 +93,7 @@ class MetricsLogger(FiniteLoss):
         """Writes the epoch down."""
         step, seconds = self.step, self.ended - self.begun
         values = {name: float(value) for name, value in (logs or {}).items()}
-        # JSON has no number for a score of nothing.
+        # JSON has no NaN, which is the score of no examples.
         known = {name: v if math.isfinite(v) else None for name, v in values.items()}
         rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         speed = (step - self.first_step) * self.plan.batch_size / seconds
@@ -140,7 +140,7 @@ def _line(epoch: str, values: Logs, watched: str, speed: float) -> str:
 
 
 def _both(values: Logs, name: str, digits: int) -> str:
-    """Training and validation; a score of nothing is a dash."""
+    """Training and validation; a score that is NaN is a dash."""
     both = values[name], values[f"val_{name}"]
     return "/".join(f"{value:.{digits}g}" if math.isfinite(value) else "-" for value in both)
 

@@ -185,8 +185,8 @@ def _parts(pictures: Pictures, variant: tuple[int, Digests] | None) -> Iterator[
     for begin in range(0, len(stills), _BATCH):
         some = stills[begin : begin + _BATCH]
         # What is random about a variant follows from the picture, wherever it stands.
-        chances = [_number(hashlib.sha256(still + bytes([number])).digest()) for still in some]
-        images, labels = read(tf.range(begin, begin + len(some)), tf.constant(chances, tf.int64))
+        positions = [_number(hashlib.sha256(still + bytes([number])).digest()) for still in some]
+        images, labels = read(tf.range(begin, begin + len(some)), tf.constant(positions, tf.int64))
         yield Split(images.numpy(), labels.numpy())
 
 

@@ -50,7 +50,7 @@ def rewind(folder: Path, step: int) -> list[dict[str, Any]]:
 def rewind_metrics(path: Path, step: int) -> list[dict[str, Any]]:
     """Cuts `metrics.jsonl` off after a step; returns the rows that stay.
 
-    A line that is none is left out, and said.
+    A damaged line is left out, with a warning.
 
     Args:
         path: the file; it may be missing, or end inside a line.

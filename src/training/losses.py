@@ -1,4 +1,4 @@
-"""Cross entropy with smoothed labels, and over pixels that count for nothing, less or more."""
+"""Cross entropy with smoothed labels, and over pixels that are void or weighted by class."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def class_iou(counts: np.ndarray) -> np.ndarray:
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:
-    # Added up as integers, so that a sum is exact, and rounded once.
+    # Integers are added up exactly and rounded once.
     share = ops.cast(part, "float32") / ops.cast(ops.maximum(whole, 1), "float32")
     return ops.where(whole > 0, share, float("nan"))
 

@@ -22,7 +22,7 @@ class Plan:
         steps: steps in all.
         checkpoint_every: steps between checkpoints, or None.
         explain_every: steps between pictures of what excites the maps, or None.
-        turn: step at which more of the network begins to be trained, or None.
+        fine_tuning: step after which fine-tuning begins, or None.
     """
 
     batch_size: int
@@ -30,7 +30,7 @@ class Plan:
     steps: int
     checkpoint_every: int | None
     explain_every: int | None = None
-    turn: int | None = None
+    fine_tuning: int | None = None
 
     @classmethod
     def of(cls, trainer: Trainer, examples: int, tuning: FineTuning | None = None) -> Plan:
@@ -51,11 +51,11 @@ class Plan:
                 f"received trainer.batch_size={trainer.batch_size}"
             )
         steps = trainer.steps or trainer.epochs * steps_per_epoch
-        turn = tuning and tuning.after * steps_per_epoch
-        if turn is not None and turn >= steps:
+        fine_tuning = tuning and tuning.after * steps_per_epoch
+        if fine_tuning is not None and fine_tuning >= steps:
             raise UserError(
-                f"expected trainer.steps beyond the {turn} of model.fine_tune_after="
-                f"{turn // steps_per_epoch} epochs, to have some to fine-tune in; "
+                f"expected trainer.steps beyond the {fine_tuning} of model.fine_tune_after="
+                f"{fine_tuning // steps_per_epoch} epochs, to have some to fine-tune in; "
                 f"received trainer.steps={steps}"
             )
         return cls(
@@ -64,7 +64,7 @@ class Plan:
             steps,
             trainer.checkpoint_every,
             trainer.explain_every,
-            turn,
+            fine_tuning,
         )
 
     @property
@@ -73,21 +73,21 @@ class Plan:
         return math.ceil(self.steps / self.steps_per_epoch)
 
     def tunes(self, step: int) -> bool:
-        """Whether the step that follows on `step` steps trains what is trained from `turn` on."""
-        return self.turn is not None and step >= self.turn
+        """Whether the step that follows on `step` steps fine-tunes."""
+        return self.fine_tuning is not None and step >= self.fine_tuning
 
     def fits(self, step: int = 0) -> Iterator[tuple[int, int]]:
         """The calls of `fit` by first and last step: the rest of an epoch, whole ones, a part.
 
-        None goes on across the turn.
+        None goes on into the fine-tuning.
         """
         if step >= self.steps:
             return
         whole = self.steps_per_epoch
         bounds = {step, min(math.ceil(step / whole) * whole, self.steps)}
         bounds |= {max(step, self.steps // whole * whole), self.steps}
-        if self.turn is not None and self.turn > step:
-            bounds.add(self.turn)
+        if self.fine_tuning is not None and self.fine_tuning > step:
+            bounds.add(self.fine_tuning)
         ordered = sorted(bounds)
         yield from itertools.pairwise(ordered)
 

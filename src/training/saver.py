@@ -53,7 +53,7 @@ class Progress:
         """Takes note of the watched metric after an epoch."""
         self.waited += 1
         if self.task.better(score, self.best):
-            # A score of nothing is none, and the last epoch then the best there is.
+            # With NaN as score, the last epoch counts as the best.
             self.best = score if math.isfinite(score) else None
             self.best_step, self.waited = step, 0
         elif self.plateau and self.waited % self.plateau == 0:
@@ -70,9 +70,9 @@ class Progress:
         return State(
             step=step,
             watched=self.task.watched,
-            # A score of nothing is no best one.
+            # NaN is never the best.
             best=None if self.best is None or math.isnan(self.best) else self.best,
-            # Until an epoch has ended, the best there is is the last.
+            # Until an epoch has ended, the last checkpoint is the best.
             best_step=step if self.best_step is None else self.best_step,
             waited=self.waited,
         )

@@ -86,7 +86,7 @@ class Task:
         return {}
 
     def better(self, score: float, best: float | None) -> bool:
-        """Whether `score` of the watched metric is an improvement; NaN, of nothing, on none."""
+        """Whether `score` of the watched metric is an improvement; NaN never is one."""
         return best is None or (score > best if self.mode == "max" else score < best)
 
 

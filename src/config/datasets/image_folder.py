@@ -39,7 +39,7 @@ class ImageFolder(LabelledPictures):
     @model_validator(mode="after")
     def _pattern_says_group(self) -> ImageFolder:
         group = self.group
-        # A pattern of many stars would be looked for without end.
+        # Matching a pattern of many stars can take for ever.
         if group is not None and (
             group.count("{group}") != 1 or "/" in group or group.count("*") > _MOST_STARS
         ):

@@ -17,9 +17,9 @@ from src.data.splits import digests
 
 BOX = 28
 CLASSES = ("background", *DIGITS)
-# A pixel belongs to a digit where ink is to be seen, from a tenth of full ink on: the mask then
-# leaves nothing of the digit to the background. MNIST's edges are grey because its strokes were
-# averaged down, so that a threshold at half would cut a third of what one sees.
+# A pixel belongs to a digit from a tenth of full brightness on: the mask then covers all that one
+# sees of it. MNIST's edges are grey because its strokes were averaged down, so that a threshold at
+# half would cut a third of what one sees.
 INK = 25
 _SPLITS = ("train", "val", "test")
 _COUNT, _WHICH, _NOISE, _SHELF, _PLACE = range(5)

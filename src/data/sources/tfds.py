@@ -68,7 +68,7 @@ def _in_batches(
     classes: int,
     data: Tfds,
 ) -> Mapping[str, Examples]:
-    """Pictures that are alike, which TensorFlow decodes many at a time and ten times as fast."""
+    """Pictures of one format and shape, which TensorFlow decodes in batches, ten times as fast."""
     count = sum(map(len, found.values()))
     held = count * (math.prod(shape) + _LABEL_BYTES) <= data.memory_budget * 2**20
     vary = labelled.variation(data, shape)
@@ -100,7 +100,7 @@ def _folder(data: Tfds | TfdsMasks) -> tuple[Path, str]:
 def _splits(
     folder: Path, described: Description, data: Tfds | TfdsMasks
 ) -> dict[str, Sequence[Record]]:
-    """The records of train, val and test; what the data do not have is cut from the end of train.
+    """The records of train, val and test; a split that is missing is cut from the end of train.
 
     TFDS has shuffled the examples when it prepared them.
     """
@@ -141,7 +141,7 @@ def _names(folder: Path, described: Description, data: Tfds) -> tuple[str, ...]:
     count = described.classes.get(data.label)
     path = folder / f"{data.label}.labels.txt"
     names = data.names
-    # A feature's name comes from the folder, and no file outside of it is read.
+    # A feature's name comes from a stranger: no file outside of the folder may be read.
     if names is None and path.parent == folder and path.exists():
         text = regular_file(path, _MOST_NAMES).decode("utf-8", "replace")
         names = [shown(line) for line in text.splitlines() if line]
