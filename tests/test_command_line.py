@@ -56,7 +56,7 @@ TRAIN = [
     ("model=lenet5 trainer.label_smoothing=1", "trainer.label_smoothing: .*1; received 1"),
     ("model=lenet5 model.output=svm", "model.output: .*'rbf'; received 'svm'"),
     ("model=fcn data=mnist", "data=.*scenes.* for model=fcn; received data=mnist"),
-    ("model=fcn model.stride=4", "model.stride: expected 32, 16 or 8; received 4"),
+    ("model=fcn model.stride=2", "model.stride: expected 32, 16, 8 or 4; received 2"),
     (
         "model=fcn model.stride=32 data.height=28 data.max_digits=2",
         "model.stride of at most the shorter side, 28 pixels; received model.stride=32",

@@ -44,7 +44,7 @@ def stripes(height, width, period):
     return np.stack([upright, lying])
 
 
-@pytest.mark.parametrize("stride", [32, 16, 8])
+@pytest.mark.parametrize("stride", [32, 16, 8, 4])
 def test_edges_come_back_at_the_same_pixels_whatever_the_size(stride):
     """Of a network that passes its picture on, the largest logit says which stripe a pixel is in.
 
@@ -52,7 +52,7 @@ def test_edges_come_back_at_the_same_pixels_whatever_the_size(stride):
     that a shift by one pixel would show. A picture's two channels are the two classes.
     """
     model = fcn((None, None, 2), classes=2, stride=stride, **SMALL)
-    scores = {name: model.get_layer(f"score{name}") for name in (32, 16, 8) if name >= stride}
+    scores = {name: model.get_layer(f"score{name}") for name in (32, 16, 8, 4) if name >= stride}
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D) and layer.name.startswith("conv"):
             pass_on(layer)
@@ -69,6 +69,7 @@ def test_edges_come_back_at_the_same_pixels_whatever_the_size(stride):
 
 VARIANTS = {
     "skips": {"filters": 2},
+    "to stride 4": {"filters": 2, "stride": 4},
     "as published": {"stride": 16, **SMALL},
     "unpool": {"filters": 2, **UNPOOL},
     "vgg16": VGG,
@@ -127,12 +128,12 @@ def test_a_step_changes_the_weights_and_they_are_saved_and_restored(
 
 @pytest.mark.parametrize("channels", [None, 7])
 def test_scores_start_at_zero_and_all_move(channels):
-    model = fcn((32, 32, 1), stride=8, filters=2, score_channels=channels)
+    model = fcn((32, 32, 1), stride=4, filters=2, score_channels=channels)
     pictures = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)
     assert not np.any(model(pictures))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(pictures, pictures[..., 0] > 0.8, verbose=0)
-    for stride in (32, 16, 8):
+    for stride in (32, 16, 8, 4):
         kernel, bias = model.get_layer(f"score{stride}").get_weights()
         assert np.abs(kernel).sum(axis=(0, 1, 2)).all()
         assert bias.all()

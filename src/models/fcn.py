@@ -1,9 +1,10 @@
 """Networks that give every pixel a class: FCN, and SegNet's decoder on the same backbones.
 
 Long, Shelhamer, Darrell, "Fully convolutional networks for semantic segmentation" (2015): class
-scores at strides 32, 16 and 8 are added up, each upsampled by a transposed convolution that starts
-as bilinear interpolation. Badrinarayanan, Kendall, Cipolla, "SegNet" (2017): the maxima of the
-encoder's poolings say where the decoder's unpoolings put what they are given.
+scores at strides 32, 16 and 8 (and 4, if asked) are added up, each upsampled by a transposed
+convolution that starts as bilinear interpolation. Badrinarayanan, Kendall, Cipolla, "SegNet"
+(2017): the maxima of the encoder's poolings say where the decoder's unpoolings put what they are
+given.
 
 All layers slide, so that a network takes pictures of every size, and of sizes not known when it is
 built. The scores of the outermost half stride of pixels fade, since bilinear upsampling takes what
@@ -76,7 +77,7 @@ def _skipped(
         deepest = backbones.fully_connected(deepest)
     channels = model.score_channels or classes
     scores = _score(deepest, channels, 32)
-    for stage, stride in ((stages[3], 16), (stages[2], 8)):
+    for stage, stride in ((stages[3], 16), (stages[2], 8), (stages[1], 4)):
         if stride >= model.stride:
             finer = _score(stage.pooled, channels, stride)
             name = f"upsample{2 * stride}to{stride}"

@@ -20,7 +20,8 @@ class Fcn(Model):
             `imagenet` to download it, or null for random weights.
         decoder: `skips` adds up class scores of several strides; `unpool` puts maps back where the
             backbone's maxima were, stage by stage (Badrinarayanan et al. 2017).
-        stride: of `skips`: stride of the finest score map that is fused: 32, 16 or 8 pixels.
+        stride: of `skips`: stride of the finest score map that is fused: 32, 16, 8 or 4 pixels. The
+            paper ends at 8; with 4 thin things come out whole.
         filters: of `small`: feature maps of its first stage; the last ones have eight times as
             many.
         convolutions: of `small`: how many each of its five stages has.
@@ -38,7 +39,7 @@ class Fcn(Model):
     backbone: Literal["small", "vgg16"] = "small"
     weights: Location | None = None
     decoder: Literal["skips", "unpool"] = "skips"
-    stride: Literal[32, 16, 8] = 8
+    stride: Literal[32, 16, 8, 4] = 8
     filters: Annotated[int, Field(ge=1, le=1024)] = 16
     convolutions: Annotated[list[Positive], Field(min_length=5, max_length=5)] = Field(
         default=[1, 1, 3, 2, 1]
