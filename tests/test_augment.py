@@ -127,6 +127,26 @@ def test_seed_and_position_decide_and_nothing_else():
     assert len({drawn(*pair) for pair in pairs}) == len(pairs)
 
 
+def test_colours_change_the_image_alone():
+    augment = Augmentation(8, 8, "crop", flip=True, scale=(0.5, 2.0), void=9)
+    coloured = replace(augment, colour=0.5)
+    for position in range(20):
+        image, mask = augment(*example(30, 30), 0, position)
+        other, same = coloured(*example(30, 30), 0, position)
+        np.testing.assert_array_equal(same, mask)
+        assert not np.array_equal(other, image)
+
+
+def test_brightness_is_drawn_evenly():
+    # Of one grey, contrast and saturation are none.
+    grey = np.full((8, 8, 3), 100, np.uint8), np.zeros((8, 8), np.uint8)
+    augment = replace(PLAIN, colour=0.5)
+    seen = [augment(*grey, 0, position)[0] for position in range(400)]
+    assert all(np.ptp(image) == 0 for image in seen)
+    levels = sorted(int(image.max()) for image in seen)
+    np.testing.assert_allclose(levels, np.linspace(50, 150, 400), atol=8)
+
+
 def test_the_chances_are_these():
     # Recorded: a change of these numbers changes every run on pictures.
     corners = [

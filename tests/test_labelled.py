@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from src.data import images
-from src.data.labelled import Variation, recoloured
+from src.data.augment import recoloured
+from src.data.labelled import Variation
 from src.training.losses import SmoothedCrossEntropy, balanced
 from tests.mask_folders import coordinates
 

@@ -89,6 +89,8 @@ class _Pictures(Data):
         flip: whether half of the training pictures are mirrored left to right.
         scale: a training picture is enlarged by a factor drawn uniformly from this interval; null
             for none.
+        colour: brightness, contrast and saturation of a training picture are multiplied by
+            factors drawn uniformly from 1 - colour to 1 + colour.
         memory_budget: mebibytes of decoded pictures that are kept in memory; what does not fit is
             decoded whenever it is needed.
         max_megapixels: millions of pixels that a picture may have.
@@ -96,6 +98,7 @@ class _Pictures(Data):
 
     flip: bool = True
     scale: list[Annotated[float, Field(ge=0.1, le=10)]] | None = None
+    colour: Fraction = 0.0
     memory_budget: Positive = 2048
     max_megapixels: Megapixels = 100
 
@@ -186,8 +189,6 @@ class LabelledPictures(NoisyData, _Pictures):
             regard to their ratio. Where there is room, training cuts or puts it at random, and
             evaluation in the middle.
         names: of the classes, in the order of the labels; null for those that the data have.
-        colour: brightness, contrast and saturation of a training picture are multiplied by
-            factors drawn uniformly from 1 - colour to 1 + colour.
         variants: how many variants of each training picture take turns where features are computed
             once (`model=transfer`): the picture as evaluation sees it and others that are cut,
             mirrored, enlarged and recoloured as above, by random numbers that follow from seed and
@@ -201,7 +202,6 @@ class LabelledPictures(NoisyData, _Pictures):
     channels: Literal[1, 3] | None = None
     fit: Fit = "crop"
     names: Annotated[list[Text], Field(min_length=1, max_length=10_000)] | None = None
-    colour: Fraction = 0.0
     variants: Annotated[int, Field(ge=1, le=100)] = VARIANTS
     val: Share = 0.1
     test: Share = 0.1

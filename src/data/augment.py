@@ -1,4 +1,4 @@
-"""What training makes of a picture and its mask: a window of one size, mirrored, enlarged.
+"""What training makes of a picture and its mask: a window, mirrored, enlarged, recoloured.
 
 All random numbers follow from the seed and the position of the example in the run alone, so that a
 resumed run sees what it would have seen.
@@ -6,6 +6,7 @@ resumed run sees what it would have seen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,8 @@ import numpy as np
 from PIL import Image
 
 BLACK = 0  # As the padding of a convolution.
+# How much red, green and blue add to brightness (ITU-R BT.601), as Pillow makes grey.
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Augmentation:
         flip: whether half of the pictures are mirrored left to right.
         scale: interval of the factor of enlargement, by which the window shrinks.
         void: label of what lies outside of the picture; None if nothing ever does.
+        colour: how far brightness, contrast and saturation may be from 1.
     """
 
     height: int
@@ -35,6 +39,7 @@ class Augmentation:
     flip: bool
     scale: tuple[float, float]
     void: int | None
+    colour: float = 0.0
 
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, seed: int, position: int
@@ -50,7 +55,7 @@ class Augmentation:
         Returns:
             uint8 `[height, width, channels]` and uint8 `[height, width]`.
         """
-        factor, down, across, side = uniform(seed, position, 4)
+        factor, down, across, side, *colours = uniform(seed, position, 7)
         smallest, largest = self.scale
         size = self.window(mask.shape, smallest + (largest - smallest) * factor)
         corner = [
@@ -60,7 +65,8 @@ class Augmentation:
         image, mask = cut(image, corner, size, BLACK), cut(mask, corner, size, self.void or 0)
         if self.flip and side < 0.5:
             image, mask = image[:, ::-1], mask[:, ::-1]
-        return resize(image, mask, self.height, self.width)
+        image, mask = resize(image, mask, self.height, self.width)
+        return (recoloured(image, self.colour, colours) if self.colour else image), mask
 
     def still(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The example for evaluation: as it is."""
@@ -125,6 +131,24 @@ def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
     flat = np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)
     resized = Image.fromarray(flat).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(height, width, image.shape[-1])
+
+
+def recoloured(image: np.ndarray, most: float, uniforms: Sequence[float]) -> np.ndarray:
+    """Multiplies brightness, contrast and saturation by factors from `1 - most` to `1 + most`.
+
+    Args:
+        image: uint8 `[height, width, channels]`.
+        most: in [0, 1).
+        uniforms: three uniform random numbers in [0, 1), which choose the factors.
+    """
+    brightness, contrast, saturation = (1 - most + 2 * most * uniform for uniform in uniforms)
+    pixels = image.astype(np.float32) * np.float32(brightness)
+    mean = pixels.mean()
+    pixels = mean + (pixels - mean) * np.float32(contrast)
+    if image.shape[-1] == 3:
+        grey = (pixels @ _GREY)[..., None]
+        pixels = grey + (pixels - grey) * np.float32(saturation)
+    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
 
 
 def uniform(seed: int, position: int, count: int) -> list[float]:

@@ -15,7 +15,7 @@ import numpy as np
 from src.config import LabelledPictures
 from src.config.data import Fit
 from src.data import images, pictures
-from src.data.augment import BLACK, between, cut, resize_image, uniform
+from src.data.augment import BLACK, between, cut, recoloured, resize_image, uniform
 from src.data.dataset import Around, DataError, TrainingReader
 from src.data.decode import Source
 from src.data.python_calls import counted
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 # Training cuts its window out of a part of a long picture that is so many windows long.
 _ROOM = 4.0
-# How much red, green and blue add to brightness (ITU-R BT.601), as Pillow makes grey.
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -126,24 +124,6 @@ class Varied(Around):
             return tf.ensure_shape(made, images.shape), labels
 
         return read
-
-
-def recoloured(image: np.ndarray, most: float, uniforms: Sequence[float]) -> np.ndarray:
-    """Multiplies brightness, contrast and saturation by factors from `1 - most` to `1 + most`.
-
-    Args:
-        image: uint8 `[height, width, channels]`.
-        most: in [0, 1).
-        uniforms: three uniform random numbers in [0, 1), which choose the factors.
-    """
-    brightness, contrast, saturation = (1 - most + 2 * most * uniform for uniform in uniforms)
-    pixels = image.astype(np.float32) * np.float32(brightness)
-    mean = pixels.mean()
-    pixels = mean + (pixels - mean) * np.float32(contrast)
-    if image.shape[-1] == 3:
-        grey = (pixels @ _GREY)[..., None]
-        pixels = grey + (pixels - grey) * np.float32(saturation)
-    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
 
 
 def variation(data: LabelledPictures, shape: tuple[int, int, int]) -> Variation:

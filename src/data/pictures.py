@@ -228,7 +228,9 @@ def _augmentation(data: PictureData, void: int | None, store: Store) -> Augmenta
                     f"{size[0]}x{size[1]}"
                 )
     smallest, largest = data.scale or (1.0, 1.0)
-    augmentation = Augmentation(height, width, data.fit, data.flip, (smallest, largest), void)
+    augmentation = Augmentation(
+        *(height, width, data.fit, data.flip, (smallest, largest), void, data.colour)
+    )
     for source, (h, w) in zip(store.sources, store.sizes.tolist(), strict=True):
         if void is None and augmentation.pads((h, w)):
             rows, columns = augmentation.window((h, w), smallest)
