@@ -77,6 +77,7 @@ class Results(_Part):
         status: `running`, `interrupted`, `pruned` by a search, or `finished`.
         data: what it was trained on.
         class_weights: of each class in the loss; None for equal ones.
+        class_weights_power: what they have been raised to.
         seed: of the run.
         parameters: of the model.
         steps: trained.
@@ -94,6 +95,7 @@ class Results(_Part):
     status: Status | None = None
     data: DataFacts | None = None
     class_weights: list[Annotated[float, Field(ge=0)]] | None = None
+    class_weights_power: Annotated[float, Field(ge=0, le=1)] = 1.0
     seed: int | None = None
     parameters: int | None = None
     steps: Annotated[int, Field(ge=0)] = 0

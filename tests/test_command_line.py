@@ -132,6 +132,10 @@ TRAIN = [
         "model=fcn trainer.class_weights=inverse",
         "trainer.class_weights: expected 'median_frequency' or 'balanced'; received 'inverse'",
     ),
+    (
+        "model=fcn trainer.class_weights_power=0.5",
+        "class_weights_power=1 without trainer.class_weights; received .*=0.5",
+    ),
     ("model=lenet5 data=mask_folder", "one label an image .*; received data=mask_folder"),
     ("data=oxford_iiit_pet", "for model=autoencoder; received data=oxford_iiit_pet"),
     (

@@ -203,6 +203,11 @@ def test_class_weights_are_counted_once_said_and_kept(tmp_path):
     out, _ = run("src.train", "resume=run trainer.steps=5", tmp_path)
     assert "class weights: " not in out
     assert read(tmp_path / "run" / "results.json")["class_weights"] == weights
+    words = "resume=run trainer.steps=6 trainer.class_weights_power=0.5 force=true"
+    out, _ = run("src.train", words, tmp_path)
+    assert "class weights: " in out
+    roots = read(tmp_path / "run" / "results.json")["class_weights"]
+    np.testing.assert_allclose(np.square(roots), weights)
 
 
 def test_pictures_of_any_size_and_mode_are_predicted_from_the_runs_folder_alone(trained, tmp_path):

@@ -80,6 +80,8 @@ class Trainer(Section):
         class_weights: in the loss, so that a rare class weighs as much as a common one:
             `median_frequency` of the pixels of a segmentation (Eigen and Fergus 2015), `balanced`
             of the images of a classification; null for equal ones.
+        class_weights_power: what these weights are raised to: 0.5 for their square roots, with
+            which a rare class is found less often where it is not.
         label_smoothing: what part of a label's weight in the loss is spread evenly over all classes
             (Szegedy et al. 2016, section 7); for models that give an image one class.
     """
@@ -97,4 +99,14 @@ class Trainer(Section):
     ema: Fraction | None = None
     patience: Positive | None = None
     class_weights: Literal["median_frequency", "balanced"] | None = None
+    class_weights_power: Annotated[float, Field(ge=0, le=1)] = 1.0
     label_smoothing: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _a_power_is_of_weights(self) -> Trainer:
+        if self.class_weights is None and self.class_weights_power != 1:
+            raise ValueError(
+                "expected trainer.class_weights_power=1 without trainer.class_weights; "
+                f"received trainer.class_weights_power={self.class_weights_power}"
+            )
+        return self

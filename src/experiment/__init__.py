@@ -193,11 +193,13 @@ class Experiment:
     def _weigh_classes(self) -> tuple[float, ...]:
         """The weights that the run has written down, or else those of its training examples."""
         names = self.data.classes
-        known = results.read(self.folder).class_weights or []
-        if len(known) == len(names):
-            return tuple(known)
-        weigh = _WEIGHTS[self.settings.trainer.class_weights or ""]
-        weights = weigh(*self.data.splits["train"].class_counts(len(names)))
+        trainer, known = self.settings.trainer, results.read(self.folder)
+        power = trainer.class_weights_power
+        if len(known.class_weights or []) == len(names) and known.class_weights_power == power:
+            return tuple(known.class_weights or [])
+        weigh = _WEIGHTS[trainer.class_weights or ""]
+        full = weigh(*self.data.splits["train"].class_counts(len(names)))
+        weights = tuple(weight**power for weight in full)
         shown = (f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
         output.log.info("class weights: %s", ", ".join(shown))
         return weights

@@ -252,6 +252,7 @@ def _record(
     with results.changing(run.folder) as current:
         current.model, current.status, current.data = run.settings.model.name, status, facts
         current.class_weights = list(run.class_weights) if run.class_weights else None
+        current.class_weights_power = trainer.class_weights_power
         current.seed, current.seconds = run.settings.seed, seconds
         current.parameters = run.model.count_params()
         current.steps = int(run.model.optimizer.iterations.numpy())
