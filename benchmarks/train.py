@@ -1,6 +1,7 @@
 """Times the training of this project against plain Keras and PyTorch, taking turns.
 
-    python -m benchmarks.train [--rounds 5] [--steps N] [--models lenet5 ...] [--peer-python P]
+    python -m benchmarks.train [--rounds 5] [--steps N] [--models lenet5 ...] [--peers pytorch ...]
+        [--peer-python P]
 
 The same network, batch and optimizer (Adam) on the same data, each contender in a process of its
 own: one epoch to warm up, then the steps that count. Ours is `python -m src.train` with all that it
@@ -21,7 +22,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import contest
@@ -43,9 +44,9 @@ _PYTORCH = {
 
 
 def contenders(
-    model: str, steps: int, folder: Path, peer_python: str | None
+    model: str, steps: int, folder: Path, peer_python: str | None, peers: Sequence[str]
 ) -> dict[str, Callable[[int], Measurement]]:
-    """Who trains a model, by name; ours first."""
+    """Who trains a model, by name; ours first, then those whose names begin like one of `peers`."""
     setup, data = SETUPS[model], str(folder / "data.npz")
     arguments = [*setup.arguments, *setup.prepare(setup, steps, folder)]
 
@@ -66,7 +67,8 @@ def contenders(
         running[name] = functools.partial(keras, feed=feed, precision=precision)
     for name, (feed, precision, order) in _PYTORCH.items() if peer_python else ():
         running[name] = functools.partial(pytorch, feed=feed, precision=precision, order=order)
-    return running
+    chosen = "ours", *peers
+    return {name: run for name, run in running.items() if name.startswith(chosen)}
 
 
 def report(model: str, measured: dict[str, list[Measurement]], products: dict[str, float]) -> None:
@@ -122,6 +124,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="of an epoch; at most 550 of MNIST")
     parser.add_argument("--models", nargs="+", choices=SETUPS, default=list(SETUPS))
+    parser.add_argument("--peers", nargs="+", default=["keras", "pytorch"], help="as they begin")
     parser.add_argument("--peer-python", default=sys.executable)
     asked = parser.parse_args()
     peer_python = asked.peer_python if contest.has_torch(asked.peer_python) else None
@@ -130,7 +133,7 @@ def main() -> None:
     for model in asked.models:
         with tempfile.TemporaryDirectory() as folder:
             steps = asked.steps or SETUPS[model].steps
-            running = contenders(model, steps, Path(folder), peer_python)
+            running = contenders(model, steps, Path(folder), peer_python, asked.peers)
             report(model, contest.take_turns(asked.rounds, running), products)
 
 
