@@ -20,6 +20,7 @@ from src.data import images
 from src.data.reading import shown
 from src.models.build import build, expect_memory
 from src.training.checkpoints import Checkpoints
+from src.training.mirrored import Mirrored
 from src.training.model import TrainingModel
 
 TABLE = "predictions.csv"
@@ -86,6 +87,8 @@ class Predictor:
         model = build(self.network, shape, len(self.facts.classes))
         self.model = TrainingModel(model, trained.trainer.ema)
         Checkpoints(folder / "checkpoints").named(checkpoint).restore(self.model)
+        flips = trained.trainer.test_time_flip
+        self.evaluated = Mirrored(self.model) if flips else self.model
 
     def predict(self, found: Sequence[Path], output: Path, invert: bool) -> Iterator[str]:
         """Predicts from the pictures, a few of one size at once, and writes down each.
@@ -142,7 +145,7 @@ class Predictor:
         self, batch: Sequence[tuple[Path, np.ndarray]]
     ) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
         """The outputs for pictures of one size, beside their paths and inputs."""
-        outputs = self.model.predict_on_batch(np.stack([pixels for _, pixels in batch]))
+        outputs = self.evaluated.predict_on_batch(np.stack([pixels for _, pixels in batch]))
         for (path, pixels), output in zip(batch, outputs, strict=True):
             yield path, pixels, np.asarray(output, np.float32)
 

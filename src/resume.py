@@ -16,6 +16,7 @@ _FREE = {
     "trainer.explain_every",
     "trainer.keep",
     "trainer.strategy",
+    "trainer.test_time_flip",
     "data.dir",
     "data.idx_dir",
     "data.memory_budget",

@@ -136,6 +136,10 @@ TRAIN = [
         "model=fcn trainer.class_weights_power=0.5",
         "class_weights_power=1 without trainer.class_weights; received .*=0.5",
     ),
+    (
+        "model=transfer data=photographs trainer.test_time_flip=true",
+        "test_time_flip=false for model=transfer, which is given features .*; received .*=true",
+    ),
     ("model=lenet5 data=mask_folder", "one label an image .*; received data=mask_folder"),
     ("data=oxford_iiit_pet", "for model=autoencoder; received data=oxford_iiit_pet"),
     (

@@ -289,6 +289,30 @@ def test_pictures_of_many_sizes_with_void_are_learned_and_predicted(tmp_path):
         assert set(np.unique(mask)) <= {0, 1}
 
 
+def test_evaluation_and_prediction_may_see_the_mirror_image_too(sample, tmp_path):
+    words = (
+        f"model=fcn model.filters=4 data=mask_folder data.dir={sample} data.classes=3 "
+        "trainer.batch_size=2 trainer.epochs=8 optimizer.learning_rate=0.03"
+    )
+    run("src.train", f"{words} run_dir=plain", tmp_path)
+    run("src.train", f"{words} trainer.test_time_flip=true run_dir=flips", tmp_path)
+    plain, flips = (read(tmp_path / name / "results.json") for name in ("plain", "flips"))
+    assert plain["metrics"]["train"] == flips["metrics"]["train"]
+    assert plain["metrics"]["test"]["loss"] != flips["metrics"]["test"]["loss"]
+    run("src.eval", "run=flips split=test", tmp_path)
+    again = read(tmp_path / "flips" / "results.json")
+    assert again["metrics"]["test"] == flips["metrics"]["test"]
+    # A picture and its mirror image are predicted alike.
+    picture = Image.open(sample / "test" / "00.png")
+    (tmp_path / "both").mkdir()
+    picture.save(tmp_path / "both" / "a.png")
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "both" / "b.png")
+    for name, same in (("plain", False), ("flips", True)):
+        run("src.predict", f"run={name} input=both output={name}-masks", tmp_path)
+        a, b = (np.asarray(Image.open(tmp_path / f"{name}-masks" / f"{n}.png")) for n in "ab")
+        assert np.array_equal(a, b[:, ::-1]) == same
+
+
 def test_a_folder_that_changed_is_not_what_the_run_was_trained_on(sample, tmp_path):
     shutil.copytree(sample, tmp_path / "data")
     words = "model=fcn model.filters=2 data=mask_folder data.dir=data data.classes=3"

@@ -70,6 +70,15 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
+    def _flips_are_of_pictures(self) -> Train:
+        if self.trainer.test_time_flip and self.model.features:
+            raise ValueError(
+                f"expected trainer.test_time_flip=false for model={self.model.name}, which is "
+                "given features of pictures; received trainer.test_time_flip=true"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _noise_is_to_be_taken_away(self) -> Train:
         if self.data.input_noise and self.model.task != "reconstruction":
             raise ValueError(

@@ -84,6 +84,9 @@ class Trainer(Section):
             which a rare class is found less often where it is not.
         label_smoothing: what part of a label's weight in the loss is spread evenly over all classes
             (Szegedy et al. 2016, section 7); for models that give an image one class.
+        test_time_flip: whether a run that is done is evaluated, and predicts, by the mean of its
+            outputs for a picture and for its mirror image, in twice the time (test-time
+            augmentation). The validation after an epoch sees the picture alone.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
@@ -101,6 +104,7 @@ class Trainer(Section):
     class_weights: Literal["median_frequency", "balanced"] | None = None
     class_weights_power: Annotated[float, Field(ge=0, le=1)] = 1.0
     label_smoothing: Fraction = 0.0
+    test_time_flip: bool = False
 
     @model_validator(mode="after")
     def _a_power_is_of_weights(self) -> Trainer:

@@ -14,6 +14,7 @@ from src.experiment import Experiment, check_own_data
 from src.training import code_space, summaries
 from src.training.evaluation import evaluate as pass_over
 from src.training.features import Features, before_last, features_of
+from src.training.mirrored import Mirrored
 from src.training.tasks import Figures
 
 
@@ -75,12 +76,19 @@ def evaluate(
         run.model.compile(loss=run.task.loss, metrics=run.task.metrics)
     part = run.part(split)
     batches = pipeline.evaluation_batches(part, run.task.preprocess, run.noise)
+    model = run.model
+    if run.settings.trainer.test_time_flip:
+        model = Mirrored(run.model)
+        model.compile(loss=run.task.loss, metrics=run.task.metrics)
+        # Keras resets what it knows of, and knows of these from the first batch on.
+        for metric in run.task.metrics:
+            metric.reset_state()
     with run.model.averaged(), pipeline.graph_errors():
-        metrics, targets, outputs = pass_over(run.model, batches, run.task.draws_split)
+        metrics, targets, outputs = pass_over(model, batches, run.task.draws_split)
         pictures, by_class = run.task.draw_counts(), run.task.by_class()
         if run.task.draws_examples:
             examples, inputs = run.examples(split)
-            shown = run.model.predict_on_batch(inputs)
+            shown = model.predict_on_batch(inputs)
             pictures |= run.task.draw_examples(examples, np.asarray(inputs), shown)
         features = features_of(run.model, _layer(run), part, run.task.preprocess)
         if features and run.settings.model.code:
