@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from src.figures import axes
+from src.figures.axes import FINE, HIGH, WIDE, Scale
 from src.figures.canvas import (
     BODY,
     GAP,
@@ -26,9 +28,7 @@ from src.figures.canvas import (
 )
 from src.figures.colours import CONFUSED, MUTED, PALETTE, PAPER, RULE, Colour, class_colours
 
-# What is drawn larger and then reduced has smooth edges.
-_FINE = 4
-_LEFT, _WIDE, _HIGH, _BELOW = 60, 284, 208, 40
+_LEFT, _BELOW = 60, 40
 # A dash and the space behind it, in pixels.
 _DASH = (6.0, 4.0)
 # Points of a line; of more, the extremes of equal parts are drawn.
@@ -102,12 +102,12 @@ def curves(panels: Sequence[Panel], x_name: str = "epoch") -> Picture:
         if len(lengths) > 1:
             raise ValueError(f"expected as many x as y in a line; received {lengths} in {line[0]}")
     panels = [panel._replace(lines=[_thinned(line) for line in panel.lines]) for panel in panels]
-    ends = _ends(np.concatenate([line.x for line in lines]) if lines else np.zeros(0))
-    drawn = [_panel(panel, ends, x_name) for panel in panels]
+    span = axes.ends(np.concatenate([line.x for line in lines]) if lines else np.zeros(0))
+    drawn = [_panel(panel, span, x_name) for panel in panels]
     columns = max(1, min(len(drawn), MAX_WIDTH // drawn[0].width))
     blocks = [_beside(drawn[i : i + columns]) for i in range(0, len(drawn), columns)]
     named = {line.label: line for line in lines}
-    keys = [Key(shorten(name, 2 * _WIDE), _sample(line)) for name, line in named.items()]
+    keys = [Key(shorten(name, 2 * WIDE), _sample(line)) for name, line in named.items()]
     if any(panel.marked for panel in panels):
         keys.append(Key("best", _ring()))
     return page(blocks, keys)
@@ -115,88 +115,41 @@ def curves(panels: Sequence[Panel], x_name: str = "epoch") -> Picture:
 
 def _panel(panel: Panel, ends: tuple[float, float], x_name: str) -> Image.Image:
     top = TITLE + 2 * GAP
-    block, draw = canvas(_LEFT + _WIDE + 2 * GAP, top + _HIGH + _BELOW)
-    title = heading(shorten(panel.title, _LEFT + _WIDE - 8, TITLE), panel.note)
+    block, draw = canvas(_LEFT + WIDE + 2 * GAP, top + HIGH + _BELOW)
+    title = heading(shorten(panel.title, _LEFT + WIDE - 8, TITLE), panel.note)
     block.paste(title.crop((0, 0, min(title.width, block.width), title.height)), (0, 0))
     values = np.concatenate([_reach(line, panel.most) for line in panel.lines] or [np.zeros(0)])
-    scale = _Scale(values, ends)
+    scale = Scale(values, ends)
     for tick in scale.y_ticks:
         y = top + scale.y(tick)
-        text(draw, (_LEFT - GAP, y), _shown(tick, scale), BODY - 1, MUTED, "rm")
+        text(draw, (_LEFT - GAP, y), axes.shown(tick, scale), BODY - 1, MUTED, "rm")
     for tick in scale.x_ticks:
-        text(draw, (_LEFT + scale.x(tick), top + _HIGH + 5), f"{tick:g}", BODY - 1, MUTED, "ma")
-    text(draw, (_LEFT + _WIDE / 2, top + _HIGH + 21), x_name, BODY - 1, MUTED, "ma")
+        text(draw, (_LEFT + scale.x(tick), top + HIGH + 5), f"{tick:g}", BODY - 1, MUTED, "ma")
+    text(draw, (_LEFT + WIDE / 2, top + HIGH + 21), x_name, BODY - 1, MUTED, "ma")
     block.paste(_plot(panel, scale), (_LEFT, top))
     return block
 
 
-class _Scale:
-    """From values to pixels of the plot, whose origin is its upper left corner."""
-
-    def __init__(self, values: NDArray[np.float64], ends: tuple[float, float]) -> None:
-        self.ends = ends
-        values = values[np.isfinite(values)]
-        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-        self.log = low > 0 and high >= 10 * low
-        low, high = (math.log10(low), math.log10(high)) if self.log else (low, high)
-        # Noise in the fourth digit is no curve.
-        space = max((high - low) / 20, max(abs(low), abs(high)) / 1000) or 0.5
-        self.low, self.high = low - space, high + space
-        self.y_ticks = self._logarithms() if self.log else _steps(self.low, self.high, 5)
-        self.x_ticks = [tick for tick in _steps(*ends, 6) if tick == round(tick)]
-
-    def x(self, value: float) -> float:
-        return (value - self.ends[0]) / (self.ends[1] - self.ends[0]) * _WIDE
-
-    def y(self, value: float) -> float:
-        level = math.log10(value) if self.log else value
-        return (self.high - level) / (self.high - self.low) * _HIGH
-
-    def points(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[float, float]]:
-        """Pixels of the enlarged plot."""
-        return [(self.x(a) * _FINE, self.y(b) * _FINE) for a, b in zip(x, y, strict=True)]
-
-    def _logarithms(self) -> list[float]:
-        decades = range(math.floor(self.low), math.ceil(self.high) + 1)
-        # All of 1, 2, 5 in few decades, and every so many decades where there are many.
-        parts = (1, 2, 5) if len(decades) < 4 else (1, 3) if len(decades) < 6 else (1,)
-        every = max(1, len(decades) // 6)
-        ticks = [part * 10.0**k for k in decades if k % every == 0 for part in parts]
-        return [tick for tick in ticks if self.low <= math.log10(tick) <= self.high]
-
-
-def _shown(tick: float, scale: _Scale) -> str:
-    """A tick's number, with as many digits as tell it from the next one."""
-    if scale.log or len(scale.y_ticks) < 2:
-        return f"{tick:.3g}"
-    step = scale.y_ticks[1] - scale.y_ticks[0]
-    largest = max(abs(scale.low), abs(scale.high))
-    if not 1e-6 <= step <= largest < 1e6:
-        # Seven characters have room.
-        return f"{tick:.2g}"
-    return f"{tick:.{max(0, math.ceil(-math.log10(step) - 1e-9) + (f'{step:.1e}'[:3] == '2.5'))}f}"
-
-
-def _plot(panel: Panel, scale: _Scale) -> Image.Image:
-    image = Image.new("RGB", (_WIDE * _FINE, _HIGH * _FINE), PAPER)
+def _plot(panel: Panel, scale: Scale) -> Image.Image:
+    image = Image.new("RGB", (WIDE * FINE, HIGH * FINE), PAPER)
     draw = ImageDraw.Draw(image, "RGBA")
     for tick in scale.y_ticks:
-        y = scale.y(tick) * _FINE
-        draw.line((0, y, image.width, y), RULE, _FINE)
-    draw.line((0, 0, 0, image.height), RULE, 2 * _FINE)
-    draw.line((0, image.height, image.width, image.height), RULE, 2 * _FINE)
+        y = scale.y(tick) * FINE
+        draw.line((0, y, image.width, y), RULE, FINE)
+    draw.line((0, 0, 0, image.height), RULE, 2 * FINE)
+    draw.line((0, image.height, image.width, image.height), RULE, 2 * FINE)
     for line in panel.lines:
         _band(draw, line, scale, panel.most)
     for line in panel.lines:
         _curve(draw, line, scale)
     if panel.marked is not None:
         (point,) = scale.points(np.array([panel.marked[0]]), np.array([panel.marked[1]]))
-        draw.line((point[0], 0, point[0], image.height), (*CONFUSED, 110), _FINE)
-        _circle(draw, point, 5 * _FINE, outline=CONFUSED, width=2 * _FINE)
-    return image.reduce(_FINE)
+        draw.line((point[0], 0, point[0], image.height), (*CONFUSED, 110), FINE)
+        _circle(draw, point, 5 * FINE, outline=CONFUSED, width=2 * FINE)
+    return image.reduce(FINE)
 
 
-def _band(draw: ImageDraw.ImageDraw, line: Line, scale: _Scale, most: float) -> None:
+def _band(draw: ImageDraw.ImageDraw, line: Line, scale: Scale, most: float) -> None:
     if line.spread is None:
         return
     for part in _whole(line):
@@ -209,22 +162,22 @@ def _band(draw: ImageDraw.ImageDraw, line: Line, scale: _Scale, most: float) -> 
             draw.polygon(outline, (*line.colour, 50))
 
 
-def _curve(draw: ImageDraw.ImageDraw, line: Line, scale: _Scale) -> None:
+def _curve(draw: ImageDraw.ImageDraw, line: Line, scale: Scale) -> None:
     for part in _whole(line):
         points = scale.points(line.x[part], line.y[part])
         for stroke in _dashes(points) if line.dashed else [points]:
-            draw.line(stroke, line.colour, 2 * _FINE, joint="curve")
+            draw.line(stroke, line.colour, 2 * FINE, joint="curve")
         # A few points are drawn as dots; a line of one would not be seen.
         if len(line.x) <= 30 or len(points) == 1:
             for point in points:
-                _circle(draw, point, 2 * _FINE, fill=line.colour)
+                _circle(draw, point, 2 * FINE, fill=line.colour)
 
 
 def _dashes(points: list[tuple[float, float]]) -> list[list[tuple[float, float]]]:
     """A polygon's strokes, where it is dashed."""
     path = np.array(points)
     along = np.concatenate([[0.0], np.hypot(*np.diff(path, axis=0).T).cumsum()])
-    dash, pitch = _DASH[0] * _FINE, sum(_DASH) * _FINE
+    dash, pitch = _DASH[0] * FINE, sum(_DASH) * FINE
     strokes = []
     for start in np.arange(0, along[-1], pitch):
         inner = along[(along > start) & (along < start + dash)]
@@ -273,24 +226,6 @@ def _reach(line: Line, most: float) -> NDArray[np.float64]:
     return np.concatenate(parts or [np.zeros(0)])
 
 
-def _ends(x: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the axis of x begins and ends."""
-    if not len(x):
-        return 0.0, 1.0
-    first, last = float(x.min()), float(x.max())
-    # Room for the dots and the ring at either end.
-    space = (last - first) / 40 or 1
-    return first - space, last + space
-
-
-def _steps(low: float, high: float, most: int) -> list[float]:
-    """Round numbers in an interval, `most` at most."""
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(part * power for part in (1, 2, 2.5, 5, 10) if part * power >= rough * 0.9999)
-    return [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
 def _beside(drawn: Sequence[Image.Image]) -> Image.Image:
     block, _ = canvas(sum(image.width for image in drawn), max(image.height for image in drawn))
     x = 0
@@ -302,16 +237,16 @@ def _beside(drawn: Sequence[Image.Image]) -> Image.Image:
 
 def _sample(line: Line) -> Picture:
     """A piece of a line for the legend."""
-    image = Image.new("RGB", (2 * KEY * _FINE, KEY * _FINE), PAPER)
+    image = Image.new("RGB", (2 * KEY * FINE, KEY * FINE), PAPER)
     draw = ImageDraw.Draw(image)
     ends = [(0.0, image.height / 2), (float(image.width), image.height / 2)]
     for stroke in _dashes(ends) if line.dashed else [ends]:
-        draw.line(stroke, line.colour, 2 * _FINE)
-    return np.asarray(image.reduce(_FINE))
+        draw.line(stroke, line.colour, 2 * FINE)
+    return np.asarray(image.reduce(FINE))
 
 
 def _ring() -> Picture:
-    image = Image.new("RGB", (KEY * _FINE, KEY * _FINE), PAPER)
+    image = Image.new("RGB", (KEY * FINE, KEY * FINE), PAPER)
     middle = (image.width / 2, image.height / 2)
-    _circle(ImageDraw.Draw(image), middle, 5 * _FINE, outline=CONFUSED, width=2 * _FINE)
-    return np.asarray(image.reduce(_FINE))
+    _circle(ImageDraw.Draw(image), middle, 5 * FINE, outline=CONFUSED, width=2 * FINE)
+    return np.asarray(image.reduce(FINE))
