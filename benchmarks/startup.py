@@ -1,10 +1,11 @@
-"""Times what passes before the first step of a training, and a whole evaluation.
+"""Times what passes before the first step of a training, a whole evaluation, and predictions.
 
     python -m benchmarks.startup [rounds] [model ...]
 
 Everything is timed from outside, by a command's end or by when its files appear, in turns with
 `import tensorflow` alone, which nothing here can shorten. Prints medians in seconds, and what an
-evaluation takes beyond that import. The data are MNIST, or what stands in for it.
+evaluation and a prediction take beyond that import. The data are MNIST, or what stands in for it;
+the pictures to predict are noise of a digit's size.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 MODELS = ("lenet5", "lenet_mnist", "autoencoder")
 POLL_SECONDS = 0.005
+PICTURES = 1000
 
 
 def timed(arguments: list[str], seen: dict[str, Path]) -> dict[str, float]:
@@ -52,13 +57,31 @@ def measured(model: str, folder: Path) -> dict[str, float]:
         },
     )
     evaluation = timed(["-m", "src.eval", f"run={folder}"], {})["the end"]
+    one, many = (
+        timed(["-m", "src.predict", f"run={folder}", f"input={pictures}", f"output={output}"], {})
+        for pictures, output in (
+            (written(folder.parent / "one", 1), folder.parent / "of-one"),
+            (written(folder.parent / "many", PICTURES), folder.parent / "of-many"),
+        )
+    )
     return {
         "import tensorflow": bare,
         "src.train, a mistake refused": refused,
         **{f"src.train, {name}": seconds for name, seconds in train.items()},
         "src.eval": evaluation,
         "src.eval beyond import tensorflow": evaluation - bare,
+        "src.predict of a picture": one["the end"],
+        "src.predict of a picture beyond the import": one["the end"] - bare,
+        f"src.predict, {PICTURES - 1:,} pictures more": many["the end"] - one["the end"],
     }
+
+
+def written(folder: Path, count: int) -> Path:
+    """Writes pictures of 28x28 pixels; returns their folder."""
+    folder.mkdir()
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (count, 28, 28))):
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    return folder
 
 
 def main(rounds: int, models: tuple[str, ...]) -> None:

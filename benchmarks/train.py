@@ -6,9 +6,10 @@
 The same network, batch and optimizer (Adam) on the same data, each contender in a process of its
 own: one epoch to warm up, then the steps that count. Ours is `python -m src.train` with all that it
 writes; its learning rate follows a schedule, and LeNet-5's weights and those of `street` decay.
-Peers train only: of `street` they have windows in memory that ours cuts out of pictures, mirrors
-and scales, and weigh no class. Whole processes are comparable where all train two epochs, which is
-so unless `--steps` asks for less of MNIST; ours validates, draws, saves and tests in that time.
+Peers train only, as `ours, training only` does: of `street` they have windows in memory that ours
+cuts out of pictures, mirrors and scales, and weigh no class. Whole processes are comparable where
+all train two epochs, which is so unless `--steps` asks for less of MNIST; ours validates, draws,
+saves and tests in that time.
 
 The share of the machine: the multiply-adds of a training step, three times those of the layers
 less the gradient of the image, against the fastest product of two large matrices.
@@ -54,6 +55,9 @@ def contenders(
         measured = contest.ours(arguments, folder / f"{model}-{number}")
         return {**measured, "images_per_second": measured["rows"][-1]["images_per_second"]}
 
+    def bare(number: int) -> Measurement:
+        return contest.peer(sys.executable, "benchmarks.bare", arguments)
+
     def keras(number: int, feed: str, precision: str) -> Measurement:
         arguments = ["train", data, model, feed, precision, str(steps)]
         return contest.peer(sys.executable, "benchmarks.keras_peers", arguments)
@@ -62,7 +66,7 @@ def contenders(
         arguments = ["train", data, model, feed, precision, order, str(steps)]
         return contest.peer(str(peer_python), "benchmarks.pytorch_peers", arguments)
 
-    running: dict[str, Callable[[int], Measurement]] = {"ours": ours}
+    running: dict[str, Callable[[int], Measurement]] = {"ours": ours, "ours, training only": bare}
     for name, (feed, precision) in _KERAS.items():
         running[name] = functools.partial(keras, feed=feed, precision=precision)
     for name, (feed, precision, order) in _PYTORCH.items() if peer_python else ():
