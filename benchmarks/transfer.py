@@ -107,7 +107,7 @@ def speed(backbone: str, weights: str, count: int, rounds: int) -> None:
 
     from src import config
     from src.config.backbones import BACKBONES
-    from src.data.dataset import Split
+    from src.data.examples import Split
     from src.models.build import build, load_weights
     from src.training import feature_store
 

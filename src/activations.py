@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from src.data import pipeline
-from src.data.dataset import Examples
+from src.data.examples import Examples
 from src.errors import UserError
 
 

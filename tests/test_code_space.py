@@ -6,7 +6,7 @@ import pytest
 from PIL import ImageDraw
 
 from src import figures
-from src.data.dataset import Split
+from src.data.examples import Split
 from src.figures import colours
 from src.figures.curves import line_colours
 from src.training import code_space

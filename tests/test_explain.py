@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src import config
 from src.activations import OneByOne, Pictures, strongest
-from src.data.dataset import Split
+from src.data.examples import Split
 from src.errors import UserError
 from src.explain import _picture
 from src.explanation import Explainer

@@ -46,7 +46,8 @@ READER = '''"""Stripes, which need no file."""
 import numpy as np
 
 from src.config.datasets.stripes import Stripes
-from src.data.dataset import DataSet, Split
+from src.data.dataset import DataSet
+from src.data.examples import Split
 from src.data.splits import digests
 
 

@@ -20,6 +20,7 @@ src.manual  src.comparison
 src.tables  src.children
 src.launchers
 src.multirun
+src.data.examples
 src.machine  src.resume  src.data.dataset  src.data.options  src.data.metadata
 src.data.python_calls  src.data.splits  src.data.augment  src.data.reading
 src.data.tfds_info  src.data.tfrecords  src.data.images  src.data.noise
@@ -47,7 +48,7 @@ src.models.anatomy  src.models.build  src.models.deconvnet
 src.models.layer_table
 src.training.metrics  src.training.losses  src.training.optimizers
 src.training.plan  src.training.averages  src.training.earlier  src.training.failure
-src.training.model
+src.training.model  src.training.mirrored
 src.training.stored
 src.training.baselines  src.training.evaluation
 src.training.checkpoint

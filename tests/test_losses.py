@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from src.data.dataset import Split
+from src.data.examples import Split
 from src.training.losses import PixelCrossEntropy, median_frequency
 
 CLASSES = 4

@@ -5,7 +5,7 @@ import pytest
 
 from src import config
 from src.config import ConfigError
-from src.data.dataset import Split
+from src.data.examples import Split
 from src.data.noise import Noise
 from src.data.pipeline import evaluation_batches, training_batches
 from src.figures import reconstructions

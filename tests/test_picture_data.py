@@ -10,8 +10,9 @@ from PIL import Image
 
 from src.config import MaskFolder
 from src.data import sources
-from src.data.dataset import DataError, Split, counts_of
+from src.data.dataset import DataError
 from src.data.decode import Labels, decode
+from src.data.examples import Split, counts_of
 from src.data.images import decode as decode_image
 from src.data.images import read as read_image
 from src.data.pipeline import evaluation_batches, graph_errors

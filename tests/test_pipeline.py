@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.data.dataset import Split, allocate
+from src.data.examples import Split, allocate
 from src.data.pipeline import evaluation_batches, training_batches
 from src.data.splits import spread
 from tests.batches import both

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from src.data import prepared, tfds_info
-from src.data.dataset import DataError, Split
+from src.data.dataset import DataError
+from src.data.examples import Split
 from src.data.splits import digest_of
 from src.data.streamed import Streamed
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.dataset import DataError, Split
+from src.data.dataset import DataError
+from src.data.examples import Split
 from src.data.sources import mnist_5k, scenes
 from src.data.sources.scenes import BOX, Canvas, compose
 from src.data.splits import digest_of

@@ -12,7 +12,8 @@ import pytest
 
 from src.config import BundledDigits, MaskFolder, Scenes, TfdsData, datasets
 from src.data import download, prepared
-from src.data.dataset import DataError, DataSet, Lazily, Split
+from src.data.dataset import DataError, DataSet, Lazily
+from src.data.examples import Split
 from src.data.sources import load
 from src.data.splits import digest_of
 from tests import idx_files

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src.data import prepared
-from src.data.dataset import Split
+from src.data.examples import Split
 from src.data.pipeline import evaluation_batches, training_batches
 from src.training import baselines
 from tests.batches import both

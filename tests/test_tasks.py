@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from src.data.dataset import Split
+from src.data.examples import Split
 from src.training.saver import Progress
 from src.training.tasks import Classify, Reconstruct
 from tests.commands import MODELS, ROOT, read

@@ -7,7 +7,7 @@ from PIL import Image
 
 from src import config
 from src.data import labelled
-from src.data.dataset import Split
+from src.data.examples import Split
 from src.errors import UserError
 from src.models.build import build, load_weights
 from src.training import feature_store

@@ -16,7 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from src.data.dataset import DataError, Split
+from src.data.dataset import DataError
+from src.data.examples import Split
 from src.data.reading import open_regular
 
 SIZE = 28

@@ -16,8 +16,9 @@ from src.config import LabelledPictures
 from src.config.data import Fit
 from src.data import images, pictures
 from src.data.augment import BLACK, between, cut, recoloured, resize_image, uniform
-from src.data.dataset import Around, DataError, TrainingReader
+from src.data.dataset import DataError
 from src.data.decode import Source
+from src.data.examples import Around, TrainingReader
 from src.data.python_calls import counted
 from src.data.store import Decode, Example, digests, scan_all
 

@@ -10,17 +10,9 @@ import numpy as np
 
 from src.config import MaskData, PictureData
 from src.data.augment import Augmentation
-from src.data.dataset import (
-    DataError,
-    DataSet,
-    Reader,
-    Split,
-    TrainingReader,
-    counts_of,
-    examples_of,
-    label_counts,
-)
+from src.data.dataset import DataError, DataSet
 from src.data.decode import Labels, MaskSource, decode
+from src.data.examples import Reader, Split, TrainingReader, counts_of, examples_of, label_counts
 from src.data.python_calls import counted
 from src.data.store import Example, Store, digests, scan_all
 

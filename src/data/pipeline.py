@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from src.data.dataset import DataError, Examples, Split
+from src.data.dataset import DataError
+from src.data.examples import Examples, Split
 from src.data.noise import NONE, Noise
 from src.data.options import untuned
 from src.errors import UserError

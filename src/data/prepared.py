@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src import files, quiet
-from src.data.dataset import DataError, Examples, Lazily
+from src.data.dataset import DataError, Lazily
+from src.data.examples import Examples
 from src.data.reading import regular_file
 from src.data.streamed import Decode, open_records
 from src.data.tfds_info import describe

@@ -8,7 +8,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from src.data.dataset import DataError, Examples, Lazily
+from src.data.dataset import DataError, Lazily
+from src.data.examples import Examples
 
 
 class _Sliced(Protocol):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from src import quiet
-from src.data.dataset import AsTheyAre, DataError, Reader, Split, allocate
+from src.data.dataset import DataError
+from src.data.examples import AsTheyAre, Reader, Split, allocate
 from src.data.options import untuned
 from src.data.python_calls import counted
 from src.data.tfrecords import Files, reason

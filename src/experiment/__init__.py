@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from src import cluster, config, machine, results
 from src.data import pipeline
-from src.data.dataset import DataSet, Examples, Split
+from src.data.dataset import DataSet
+from src.data.examples import Examples, Split
 from src.data.noise import Noise
 from src.data.splits import spread
 from src.errors import UserError

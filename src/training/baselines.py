@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from src.data.dataset import Examples
+from src.data.examples import Examples
 
 # Products of two bytes add up exactly in float32 as far as 2^24: 258 of them.
 _ROWS = 256

@@ -21,7 +21,7 @@ from keras import ops
 from tqdm import tqdm
 
 from src import files, runs
-from src.data.dataset import Split
+from src.data.examples import Split
 from src.errors import UserError
 from src.training.output import Events, log, writing_events
 from src.training.plan import Plan

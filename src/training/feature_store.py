@@ -24,9 +24,8 @@ import PIL
 import tensorflow as tf
 from tqdm import tqdm
 
-from src import files, runs
-from src.data import dataset
-from src.data.dataset import Around, Examples, Reader, Split, TrainingReader
+from src import data, files, runs
+from src.data.examples import Around, Examples, Reader, Split, TrainingReader, allocate
 from src.training.feature_rows import DIGEST, Rows, parted
 
 FOLDER = runs.OUTPUTS / "features"
@@ -113,7 +112,7 @@ class FeatureStore:
         """
         FOLDER.mkdir(parents=True, exist_ok=True)
         shape = (pictures.variants, len(pictures.examples), self._rows.width)
-        values = dataset.allocate(shape, np.dtype(np.float32))
+        values = allocate(shape, np.dtype(np.float32))
         stills, targets = self._fill(pictures, values[0], None)
         for variant in range(1, pictures.variants):
             self._fill(pictures, values[variant], (variant, stills))
@@ -215,7 +214,7 @@ def _key(inner: keras.Model) -> str:
 def _identity(pictures: Pictures, variant: tuple[int, Digests] | None) -> str:
     """What the pixels of a split follow from."""
     total = hashlib.sha256(f"{pictures.known} {PIL.__version__} {tf.__version__}".encode())
-    for path in sorted(Path(dataset.__file__).parent.rglob("*.py")):
+    for path in sorted(Path(data.__file__).parent.rglob("*.py")):
         total.update(path.read_bytes())
     if variant:
         total.update(f"{variant[0]} {pictures.seed}".encode())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.data import pipeline
-from src.data.dataset import Examples, Split
+from src.data.examples import Examples, Split
 from src.data.splits import spread
 from src.training.feature_store import Featured
 

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from src import config, figures
 from src.config.model import WATCHED, Mode
-from src.data.dataset import DataSet, Examples, Split
+from src.data.dataset import DataSet
+from src.data.examples import Examples, Split
 from src.files import clipped
 from src.training import baselines, losses, metrics
 

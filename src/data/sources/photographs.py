@@ -14,7 +14,8 @@ import numpy as np
 
 from src.config import Photographs
 from src.data import images
-from src.data.dataset import DataError, DataSet, Split
+from src.data.dataset import DataError, DataSet
+from src.data.examples import Split
 from src.data.splits import digests
 
 # Class, package and file in it.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.config import Scenes, TfdsData
-from src.data.dataset import DIGITS, DataError, DataSet, Lazily, Split
+from src.data.dataset import DIGITS, DataError, DataSet, Lazily
+from src.data.examples import Split
 from src.data.sources import mnist
 from src.data.splits import digests
 

@@ -17,8 +17,9 @@ from src import files
 from src.config import Tfds, TfdsMasks
 from src.config.datasets.tfds import BUILDER
 from src.data import labelled, locate, pictures, prepared
-from src.data.dataset import DataError, DataSet, Examples, Lazily
+from src.data.dataset import DataError, DataSet, Lazily
 from src.data.decode import Labels
+from src.data.examples import Examples
 from src.data.reading import regular_file, shown
 from src.data.records import Record, records
 from src.data.splits import digests as digests_of
