@@ -7,12 +7,14 @@ from keras import layers
 
 # How many each stage has, by the name of what is trained.
 CONVOLUTIONS = {"fcn": (1, 1, 3, 2, 1), "street": (1, 1, 2, 3, 3)}
+# Stages whose scores are added to those of the last: down to stride 8, and to stride 4.
+_FUSED = {"fcn": (3, 2), "street": (3, 2, 1)}
 _MAPS = (16, 48, 96, 128, 128)
 _SCORES = 48
 
 
 def network(name: str, shape: tuple[int, ...], classes: int) -> keras.Model:
-    """FCN-8s as `src.models.fcn` has it: pictures of `shape` to logits of every pixel."""
+    """FCN as `src.models.fcn` has it: pictures of `shape` to logits of every pixel."""
     image = x = keras.Input(shape)
     pooled = []
     for stage, (convolutions, maps) in enumerate(zip(CONVOLUTIONS[name], _MAPS, strict=True)):
@@ -24,10 +26,10 @@ def network(name: str, shape: tuple[int, ...], classes: int) -> keras.Model:
         x = layers.MaxPooling2D(2, padding="same")(x)
         pooled.append(x)
     scores = layers.Conv2D(_SCORES, 1)(x)
-    for finer in (pooled[3], pooled[2]):
-        upsampled = _upsampled(scores, _SCORES, 2, finer)
-        scores = layers.Add()([upsampled, layers.Conv2D(_SCORES, 1)(finer)])
-    logits = _upsampled(scores, classes, 8, image)
+    for stage in _FUSED[name]:
+        upsampled = _upsampled(scores, _SCORES, 2, pooled[stage])
+        scores = layers.Add()([upsampled, layers.Conv2D(_SCORES, 1)(pooled[stage])])
+    logits = _upsampled(scores, classes, 2 ** (_FUSED[name][-1] + 1), image)
     return keras.Model(image, layers.Activation("linear", dtype="float32")(logits))
 
 

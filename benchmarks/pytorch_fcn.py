@@ -7,12 +7,14 @@ from torch import nn
 
 # How many each stage has, by the name of what is trained.
 CONVOLUTIONS = {"fcn": (1, 1, 3, 2, 1), "street": (1, 1, 2, 3, 3)}
+# Stages whose scores are added to those of the last: down to stride 8, and to stride 4.
+_FUSED = {"fcn": (3, 2), "street": (3, 2, 1)}
 _MAPS = (16, 48, 96, 128, 128)
 _SCORES = 48
 
 
 class Fcn(nn.Module):
-    """FCN-8s as `src.models.fcn` has it.
+    """FCN as `src.models.fcn` has it.
 
     Args:
         name: `fcn` or `street`.
@@ -32,11 +34,17 @@ class Fcn(nn.Module):
                 parts.append(nn.ReLU(inplace=True))
                 channels = maps
             self.stages.append(nn.Sequential(*parts, nn.MaxPool2d(2, ceil_mode=True)))
-        self.scores = nn.ModuleList(nn.Conv2d(maps, _SCORES, 1) for maps in (128, 128, 96))
-        self.doubles = nn.ModuleList(
-            nn.ConvTranspose2d(_SCORES, _SCORES, 4, 2, padding=1, bias=False) for _ in range(2)
+        self.fused = _FUSED[name]
+        stride = 2 ** (self.fused[-1] + 1)
+        self.scores = nn.ModuleList(
+            nn.Conv2d(_MAPS[stage], _SCORES, 1) for stage in (-1, *self.fused)
         )
-        self.last = nn.ConvTranspose2d(_SCORES, classes, 16, 8, padding=4, bias=False)
+        self.doubles = nn.ModuleList(
+            nn.ConvTranspose2d(_SCORES, _SCORES, 4, 2, padding=1, bias=False) for _ in self.fused
+        )
+        self.last = nn.ConvTranspose2d(
+            _SCORES, classes, 2 * stride, stride, padding=stride // 2, bias=False
+        )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Pictures `[batch, channels, height, width]` to logits of every pixel."""
@@ -45,9 +53,8 @@ class Fcn(nn.Module):
             x = stage(x)
             pooled.append(x)
         scores = self.scores[0](x)
-        skips = zip(self.doubles, self.scores[1:], (pooled[3], pooled[2]), strict=True)
-        for double, score, finer in skips:
-            scores = _cropped(double(scores), finer) + score(finer)
+        for double, score, stage in zip(self.doubles, self.scores[1:], self.fused, strict=True):
+            scores = _cropped(double(scores), pooled[stage]) + score(pooled[stage])
         return _cropped(self.last(scores), image)
 
 
