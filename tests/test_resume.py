@@ -75,7 +75,7 @@ def kill_and_resume(words, folder):
     ("model", "precision"),
     [
         ("lenet5", "bfloat16"),
-        ("lenet_mnist", "float32"),
+        pytest.param("lenet_mnist", "float32", marks=pytest.mark.slow),
         ("autoencoder", "bfloat16"),
         ("fcn", "float32"),
     ],

@@ -89,6 +89,7 @@ def test_the_baselines_are_those_of_the_textbook(size):
 needs_mnist = pytest.mark.skipif(not PREPARED.is_dir(), reason="MNIST is not prepared here")
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_a_streamed_run_killed_and_resumed_is_the_held_run_to_the_bit(tmp_path):
     run("src.train", f"{WORDS} run_dir=held", tmp_path)
