@@ -199,7 +199,7 @@ def test_pictures_of_one_size_are_predicted_together_in_their_order(tmp_path, mo
     predictor = object.__new__(prediction.Predictor)
     predictor.facts = prediction.Facts((None, None, 1), ["a"], None)
     predictor.network = config.Fcn(name="fcn")
-    predictor.model, predictor.max_megapixels = Mean(), 1
+    predictor.evaluated, predictor.max_megapixels = Mean(), 1
     found = []
     for number, width in enumerate([8] * 40 + [9, 8]):
         found.append(tmp_path / f"{number:02}.png")

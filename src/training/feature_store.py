@@ -24,11 +24,13 @@ import PIL
 import tensorflow as tf
 from tqdm import tqdm
 
-from src import data, files, runs
+from src import files, runs
 from src.data.examples import Around, Examples, Reader, Split, TrainingReader, allocate
 from src.training.feature_rows import DIGEST, Rows, parted
 
 FOLDER = runs.OUTPUTS / "features"
+# The code that makes pixels of files.
+_READERS = Path(__file__).parent.parent / "data"
 _BATCH = 16
 # Bytes of what is written down of a split, at most: of tens of millions of pictures.
 _MOST = 1 << 30
@@ -214,7 +216,7 @@ def _key(inner: keras.Model) -> str:
 def _identity(pictures: Pictures, variant: tuple[int, Digests] | None) -> str:
     """What the pixels of a split follow from."""
     total = hashlib.sha256(f"{pictures.known} {PIL.__version__} {tf.__version__}".encode())
-    for path in sorted(Path(data.__file__).parent.rglob("*.py")):
+    for path in sorted(_READERS.rglob("*.py")):
         total.update(path.read_bytes())
     if variant:
         total.update(f"{variant[0]} {pictures.seed}".encode())
