@@ -230,8 +230,14 @@ class Explainer:
         drawn = []
         for number in chosen:
             cells = equal_cells([next(shown) for _ in found.examples[number]])
+            # A rectifier that is not active has nothing to project, whatever the method would give.
+            active = [not rectified or value > 0 for value in found.values[number]]
             projected: dict[str, list[np.ndarray]] = {
-                method: [cell.projections[method] for cell in cells] for method in methods
+                method: [
+                    cell.projections[method] * counts
+                    for cell, counts in zip(cells, active, strict=True)
+                ]
+                for method in methods
             }
             most = found.values[number, 0]
             value = "never active" if rectified and not most else f"{most:.3g}"

@@ -136,10 +136,20 @@ def test_it_is_told_whether_an_element_sees_all_of_the_picture(trained):
     explainer = Explainer.of_run(settings, trained / "lenet", "best", black, (28, 28, 1))
     assert "sees 14x14 pixels, and both are cut to these" in explainer._legend("conv2")
     assert "sees the whole picture" in explainer._legend("fc1")
-    explainer.model.get_layer("conv1").set_weights([np.zeros((5, 5, 1, 4)), np.full(4, -1)])
-    found = strongest(explainer.model, "conv1", black.batches(), 1)
-    (drawn,) = explainer.maps(explainer.model, "conv1", found, [2], ["saliency"])
-    assert drawn.label == "map 2: never active"
+
+
+def test_a_map_that_is_never_active_has_no_projection(trained):
+    settings = config.load(trained / "lenet" / "config.yaml")
+    black = OneByOne(1, lambda number: np.zeros((28, 28, 1), "float32"))
+    explainer = Explainer.of_run(settings, trained / "lenet", "best", black, (28, 28, 1))
+    # In a corner nine pixels are seen, black ones, -.1307 / .3081 each: 99 - 9 * .4242.
+    for bias, label, active in ((99.0, "map 2: 95.2", True), (-1.0, "map 2: never active", False)):
+        explainer.model.get_layer("conv1").set_weights([np.ones((5, 5, 1, 4)), np.full(4, bias)])
+        found = strongest(explainer.model, "conv1", black.batches(), 1)
+        (drawn,) = explainer.maps(explainer.model, "conv1", found, [2], ["deconvnet"])
+        assert drawn.label == label
+        (projection,) = drawn.projections["deconvnet"]
+        assert np.any(projection[np.isfinite(projection)]) == active
 
 
 def test_a_page_holds_each_map_once_and_is_the_same_for_the_same_maps():
