@@ -101,11 +101,7 @@ def _measure(arguments: list[str], folder: str) -> dict[str, float]:
     steps = ROUNDS * STEPS
     batches = pipeline.training_batches(train, run.task.preprocess, plan.batch_size, 0, 0, steps)
     contenders = {"epoch": iter(batches), "network": iter(batches.take(1).cache().repeat(steps))}
-    run.model.compile(
-        optimizers.build(settings.optimizer, plan.steps, plan.steps_per_epoch),
-        loss=run.task.loss,
-        metrics=run.task.metrics,
-    )
+    run.compile(run.model, optimizers.build(settings.optimizer, plan.steps, plan.steps_per_epoch))
     run.model.train_on_batch(*next(contenders["network"]))  # Traces and compiles.
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -24,6 +26,7 @@ from src.training.checkpoint import Checkpoint
 from src.training.checkpoints import Checkpoints
 from src.training.distributed import DistributedModel
 from src.training.feature_store import Featured, FeatureStore, Pictures
+from src.training.mirrored import Mirrored
 from src.training.model import TrainingModel
 from src.training.plan import Plan
 from src.training.strategies import ONE, Devices
@@ -204,6 +207,18 @@ class Experiment:
         shown = (f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
         output.log.info("class weights: %s", ", ".join(shown))
         return weights
+
+    @functools.cached_property
+    def evaluated(self) -> keras.Model:
+        """What is evaluated when the run is done: the model, or its mean with a mirror image."""
+        return Mirrored(self.model) if self.settings.trainer.test_time_flip else self.model
+
+    def compile(self, model: keras.Model, *args: Any, **options: Any) -> None:
+        """Compiles a model with the task's loss and its metrics, which count from zero."""
+        model.compile(*args, loss=self.task.loss, metrics=self.task.metrics, **options)
+        # Keras resets what it knows of, and knows of these from the first batch on.
+        for metric in self.task.metrics:
+            metric.reset_state()
 
     def part(self, split: str) -> Examples:
         """The examples of a split as the model takes them: pictures, or features of theirs.

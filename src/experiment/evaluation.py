@@ -14,7 +14,6 @@ from src.experiment import Experiment, check_own_data
 from src.training import code_space, summaries
 from src.training.evaluation import evaluate as pass_over
 from src.training.features import Features, before_last, features_of
-from src.training.mirrored import Mirrored
 from src.training.tasks import Figures
 
 
@@ -72,17 +71,11 @@ def evaluate(
         check_own_data(run.folder, run.data, split)
     saved = run.checkpoints.named(checkpoint)
     saved.restore(run.model)
-    if not run.model.compiled:
-        run.model.compile(loss=run.task.loss, metrics=run.task.metrics)
+    model = run.evaluated
+    if not model.compiled:
+        run.compile(model)
     part = run.part(split)
     batches = pipeline.evaluation_batches(part, run.task.preprocess, run.noise)
-    model = run.model
-    if run.settings.trainer.test_time_flip:
-        model = Mirrored(run.model)
-        model.compile(loss=run.task.loss, metrics=run.task.metrics)
-        # Keras resets what it knows of, and knows of these from the first batch on.
-        for metric in run.task.metrics:
-            metric.reset_state()
     with run.model.averaged(), pipeline.graph_errors():
         metrics, targets, outputs = pass_over(model, batches, run.task.draws_split)
         pictures, by_class = run.task.draw_counts(), run.task.by_class()

@@ -135,9 +135,6 @@ def _compile(run: Experiment, plan: Plan, step: int, entering: bool = False) -> 
         tunes = entering or plan.tunes(step - 1)
         run.on_features = not tunes
         run.model.freeze(run.on_features)
-        # Keras resets what it knows of, and knows of these from the first batch on.
-        for metric in run.task.metrics:
-            metric.reset_state()
         if tunes:
             settings = settings.model_copy(update={"learning_rate": tuning.learning_rate})
             # A step takes so long that a call's cost does not count, whatever a picture measures.
@@ -145,12 +142,7 @@ def _compile(run: Experiment, plan: Plan, step: int, entering: bool = False) -> 
     with run.devices.scope():
         optimizer = optimizers.build(settings, last, plan.steps_per_epoch, first)
         optimizer.build(run.model.trainable_variables)
-    run.model.compile(
-        optimizer,
-        loss=run.task.loss,
-        metrics=run.task.metrics,
-        steps_per_execution=plan.steps_per_call(most, step),
-    )
+    run.compile(run.model, optimizer, steps_per_execution=plan.steps_per_call(most, step))
 
 
 def _progress(run: Experiment) -> Progress:
