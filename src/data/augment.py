@@ -66,7 +66,7 @@ class Augmentation:
         if self.flip and side < 0.5:
             image, mask = image[:, ::-1], mask[:, ::-1]
         image, mask = resize(image, mask, self.height, self.width)
-        return (recoloured(image, self.colour, colours) if self.colour else image), mask
+        return recoloured(image, self.colour, colours), mask
 
     def still(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The example for evaluation: as it is."""
@@ -141,6 +141,8 @@ def recoloured(image: np.ndarray, most: float, uniforms: Sequence[float]) -> np.
         most: in [0, 1).
         uniforms: three uniform random numbers in [0, 1), which choose the factors.
     """
+    if not most:
+        return image
     brightness, contrast, saturation = (1 - most + 2 * most * uniform for uniform in uniforms)
     pixels = image.astype(np.float32) * np.float32(brightness)
     mean = pixels.mean()

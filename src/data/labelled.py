@@ -82,7 +82,7 @@ class Variation:
         image = cut(image, corner, (self.height, self.width), BLACK)
         if self.flip and side < 0.5:
             image = image[:, ::-1]
-        return (recoloured(image, self.colour, colours) if self.colour else image), label
+        return recoloured(image, self.colour, colours), label
 
     def still(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The example for evaluation, `[height, width, channels]` and the label."""

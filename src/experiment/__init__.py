@@ -197,10 +197,10 @@ class Experiment:
     def _weigh_classes(self) -> tuple[float, ...]:
         """The weights that the run has written down, or else those of its training examples."""
         names = self.data.classes
-        trainer, known = self.settings.trainer, results.read(self.folder)
-        power = trainer.class_weights_power
-        if len(known.class_weights or []) == len(names) and known.class_weights_power == power:
-            return tuple(known.class_weights or [])
+        trainer, written = self.settings.trainer, results.read(self.folder)
+        known, power = written.class_weights or [], trainer.class_weights_power
+        if len(known) == len(names) and written.class_weights_power == power:
+            return tuple(known)
         weigh = _WEIGHTS[trainer.class_weights or ""]
         full = weigh(*self.data.splits["train"].class_counts(len(names)))
         weights = tuple(weight**power for weight in full)

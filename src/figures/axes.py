@@ -46,6 +46,17 @@ class Scale:
         """Pixels of a plot that is `FINE` times as large."""
         return [(self.x(a) * FINE, self.y(b) * FINE) for a, b in zip(x, y, strict=True)]
 
+    def label(self, tick: float) -> str:
+        """A tick's number, with as many digits as tell it from the next one."""
+        if self.log or len(self.y_ticks) < 2:
+            return f"{tick:.3g}"
+        step = self.y_ticks[1] - self.y_ticks[0]
+        if not 1e-6 <= step <= max(abs(self.low), abs(self.high)) < 1e6:
+            # Seven characters have room.
+            return f"{tick:.2g}"
+        digits = math.ceil(-math.log10(step) - 1e-9) + (f"{step:.1e}"[:3] == "2.5")
+        return f"{tick:.{max(0, digits)}f}"
+
     def _logarithms(self) -> list[float]:
         decades = range(math.floor(self.low), math.ceil(self.high) + 1)
         # All of 1, 2, 5 in few decades, and every so many decades where there are many.
@@ -53,18 +64,6 @@ class Scale:
         every = max(1, len(decades) // 6)
         ticks = [part * 10.0**k for k in decades if k % every == 0 for part in parts]
         return [tick for tick in ticks if self.low <= math.log10(tick) <= self.high]
-
-
-def shown(tick: float, scale: Scale) -> str:
-    """A tick's number, with as many digits as tell it from the next one."""
-    if scale.log or len(scale.y_ticks) < 2:
-        return f"{tick:.3g}"
-    step = scale.y_ticks[1] - scale.y_ticks[0]
-    largest = max(abs(scale.low), abs(scale.high))
-    if not 1e-6 <= step <= largest < 1e6:
-        # Seven characters have room.
-        return f"{tick:.2g}"
-    return f"{tick:.{max(0, math.ceil(-math.log10(step) - 1e-9) + (f'{step:.1e}'[:3] == '2.5'))}f}"
 
 
 def ends(x: NDArray[np.float64]) -> tuple[float, float]:

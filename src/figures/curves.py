@@ -122,7 +122,7 @@ def _panel(panel: Panel, ends: tuple[float, float], x_name: str) -> Image.Image:
     scale = Scale(values, ends)
     for tick in scale.y_ticks:
         y = top + scale.y(tick)
-        text(draw, (_LEFT - GAP, y), axes.shown(tick, scale), BODY - 1, MUTED, "rm")
+        text(draw, (_LEFT - GAP, y), scale.label(tick), BODY - 1, MUTED, "rm")
     for tick in scale.x_ticks:
         text(draw, (_LEFT + scale.x(tick), top + HIGH + 5), f"{tick:g}", BODY - 1, MUTED, "ma")
     text(draw, (_LEFT + WIDE / 2, top + HIGH + 21), x_name, BODY - 1, MUTED, "ma")

@@ -21,7 +21,7 @@ class Fcn(Model):
         decoder: `skips` adds up class scores of several strides; `unpool` puts maps back where the
             backbone's maxima were, stage by stage (Badrinarayanan et al. 2017).
         stride: of `skips`: stride of the finest score map that is fused: 32, 16, 8 or 4 pixels. The
-            paper ends at 8; with 4 thin things come out whole.
+            paper ends at 8; 4 is for thin things.
         filters: of `small`: feature maps of its first stage; the last ones have eight times as
             many.
         convolutions: of `small`: how many each of its five stages has.
