@@ -17,11 +17,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from benchmarks import contest
+from benchmarks import contest, mask_folder
 
-_HEIGHT, _WIDTH, _VOID = 120, 160, 11
+_HEIGHT, _WIDTH = 120, 160
 _SPLITS = {"train": 150, "val": 40, "test": 60}
 _LIGHT = {"train": (0.85, 1.1, 0.03), "val": (0.85, 1.1, 0.03), "test": (0.4, 0.65, 0.15)}
 _COLOURS = np.array(
@@ -65,7 +64,7 @@ def main() -> None:
     print("| | val | test | test, poles |")
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder) / "streets")
+        mask_folder.write_drawn(Path(folder) / "streets", _SPLITS, draw)
         for number, (name, overrides) in enumerate(PARTS.items()):
             reached = [
                 _reached(Path(folder), f"{number}-{seed}", [*overrides, f"seed={seed}"], asked)
@@ -75,20 +74,14 @@ def main() -> None:
             print(f"| {name} | {' | '.join(means)} |", flush=True)
 
 
-def write(folder: Path) -> None:
-    """Writes `<split>/<number>.png` and `<split>annot/<number>.png`."""
-    for number, (split, count) in enumerate(_SPLITS.items()):
-        random = np.random.default_rng(number)
-        for kind in (split, f"{split}annot"):
-            (folder / kind).mkdir(parents=True)
-        for index in range(count):
-            mask = _mask(random)
-            name = f"{index:03d}.png"
-            Image.fromarray(_image(mask, _LIGHT[split], random)).save(folder / split / name)
-            edges = np.zeros(mask.shape, bool)
-            edges[1:] = mask[1:] != mask[:-1]
-            mask[edges & (random.random(mask.shape) < 0.5)] = _VOID
-            Image.fromarray(mask).save(folder / f"{split}annot" / name)
+def draw(split: str, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A street in the light of a split, and its mask, in which half of the upper edges are void."""
+    mask = _mask(random)
+    image = _image(mask, _LIGHT[split], random)
+    edges = np.zeros(mask.shape, bool)
+    edges[1:] = mask[1:] != mask[:-1]
+    mask[edges & (random.random(mask.shape) < 0.5)] = mask_folder.VOID
+    return image, mask
 
 
 def _mask(random: np.random.Generator) -> np.ndarray:

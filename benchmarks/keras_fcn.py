@@ -5,19 +5,14 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-# How many each stage has, by the name of what is trained.
-CONVOLUTIONS = {"fcn": (1, 1, 3, 2, 1), "street": (1, 1, 2, 3, 3)}
-# Stages whose scores are added to those of the last: down to stride 8, and to stride 4.
-_FUSED = {"fcn": (3, 2), "street": (3, 2, 1)}
-_MAPS = (16, 48, 96, 128, 128)
-_SCORES = 48
+from benchmarks.peer import CONVOLUTIONS, FUSED, MAPS, SCORES
 
 
 def network(name: str, shape: tuple[int, ...], classes: int) -> keras.Model:
     """FCN as `src.models.fcn` has it: pictures of `shape` to logits of every pixel."""
     image = x = keras.Input(shape)
     pooled = []
-    for stage, (convolutions, maps) in enumerate(zip(CONVOLUTIONS[name], _MAPS, strict=True)):
+    for stage, (convolutions, maps) in enumerate(zip(CONVOLUTIONS[name], MAPS, strict=True)):
         for _ in range(convolutions):
             x = layers.Conv2D(maps, 3, padding="same", use_bias=stage == 0)(x)
             if stage > 0:
@@ -25,11 +20,11 @@ def network(name: str, shape: tuple[int, ...], classes: int) -> keras.Model:
             x = layers.Activation("relu")(x)
         x = layers.MaxPooling2D(2, padding="same")(x)
         pooled.append(x)
-    scores = layers.Conv2D(_SCORES, 1)(x)
-    for stage in _FUSED[name]:
-        upsampled = _upsampled(scores, _SCORES, 2, pooled[stage])
-        scores = layers.Add()([upsampled, layers.Conv2D(_SCORES, 1)(pooled[stage])])
-    logits = _upsampled(scores, classes, 2 ** (_FUSED[name][-1] + 1), image)
+    scores = layers.Conv2D(SCORES, 1)(x)
+    for stage in FUSED[name]:
+        upsampled = _upsampled(scores, SCORES, 2, pooled[stage])
+        scores = layers.Add()([upsampled, layers.Conv2D(SCORES, 1)(pooled[stage])])
+    logits = _upsampled(scores, classes, 2 ** (FUSED[name][-1] + 1), image)
     return keras.Model(image, layers.Activation("linear", dtype="float32")(logits))
 
 

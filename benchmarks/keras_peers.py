@@ -28,7 +28,7 @@ def _scaled_tanh(x: keras.KerasTensor) -> keras.KerasTensor:
 
 def network(name: str, shape: tuple[int, ...], classes: int) -> keras.Model:
     """The layers of `src.models`, as one would write them."""
-    if name in keras_fcn.CONVOLUTIONS:
+    if name in peer.CONVOLUTIONS:
         return keras_fcn.network(name, shape, classes)
     tanh = {"activation": _scaled_tanh}
     silu = {"activation": "silu"}

@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,13 @@ CLASSES, VOID = 11, 11
 PICTURES = {"train": 367, "val": 101, "test": 233}
 ROUNDS, STEPS = 5, 6
 
+Draw = Callable[[str, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+
 
 def write(folder: Path, pictures: dict[str, int], height: int, width: int, seed: int = 0) -> None:
-    """Writes `<split>/<number>.png` and `<split>annot/<number>.png`.
+    """Writes scenes: sky over buildings over road, and on it boxes, smaller the rarer a class is.
 
-    A scene is sky over buildings over road; the other classes are boxes on it, smaller the rarer
-    they are. Every class has a colour of its own, to which noise is added; edges are void.
+    Every class has a colour of its own, to which noise is added; edges are void.
 
     Args:
         folder: where to.
@@ -42,14 +44,33 @@ def write(folder: Path, pictures: dict[str, int], height: int, width: int, seed:
         seed: of everything.
     """
     colours = np.random.default_rng(seed).integers(40, 216, (CLASSES + 1, 3))
+
+    def draw(split: str, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        del split
+        mask = _scene(height, width, random)
+        image = colours[mask] + random.normal(0, 25, (height, width, 3))
+        return np.clip(image, 0, 255).astype(np.uint8), mask
+
+    write_drawn(folder, pictures, draw, (seed,))
+
+
+def write_drawn(
+    folder: Path, pictures: Mapping[str, int], draw: Draw, seed: tuple[int, ...] = ()
+) -> None:
+    """Writes `<split>/<number>.png` and `<split>annot/<number>.png`.
+
+    Args:
+        folder: where to.
+        pictures: how many of each split.
+        draw: makes a picture of a split, and its mask.
+        seed: of the random numbers, together with the place of the split.
+    """
     for number, (split, count) in enumerate(pictures.items()):
-        random = np.random.default_rng([seed, number])
+        random = np.random.default_rng([*seed, number])
         for kind in (split, f"{split}annot"):
             (folder / kind).mkdir(parents=True, exist_ok=True)
         for index in range(count):
-            mask = _scene(height, width, random)
-            image = colours[mask] + random.normal(0, 25, (height, width, 3))
-            image = np.clip(image, 0, 255).astype(np.uint8)
+            image, mask = draw(split, random)
             name = f"{index:04d}.png"
             Image.fromarray(image).save(folder / split / name, compress_level=1)
             Image.fromarray(mask).save(folder / f"{split}annot" / name)

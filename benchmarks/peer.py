@@ -10,6 +10,14 @@ from typing import Any
 
 Measured = dict[str, object]
 
+# FCN: how many convolutions each stage has, by the name of what is trained.
+CONVOLUTIONS = {"fcn": (1, 1, 3, 2, 1), "street": (1, 1, 2, 3, 3)}
+# Stages whose scores are added to those of the last: down to stride 8, and to stride 4.
+FUSED = {"fcn": (3, 2), "street": (3, 2, 1)}
+# Feature maps of each stage, and maps of scores.
+MAPS = (16, 48, 96, 128, 128)
+SCORES = 48
+
 
 def product(factors: Callable[[int], tuple[Any, Any]], multiply: Callable[..., object]) -> Measured:
     """The operations a second of a large matrix product, the best size and moment of it.

@@ -5,12 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-# How many each stage has, by the name of what is trained.
-CONVOLUTIONS = {"fcn": (1, 1, 3, 2, 1), "street": (1, 1, 2, 3, 3)}
-# Stages whose scores are added to those of the last: down to stride 8, and to stride 4.
-_FUSED = {"fcn": (3, 2), "street": (3, 2, 1)}
-_MAPS = (16, 48, 96, 128, 128)
-_SCORES = 48
+from benchmarks.peer import CONVOLUTIONS, FUSED, MAPS, SCORES
 
 
 class Fcn(nn.Module):
@@ -25,7 +20,7 @@ class Fcn(nn.Module):
     def __init__(self, name: str, channels: int, classes: int) -> None:
         super().__init__()
         self.stages = nn.ModuleList()
-        for stage, (convolutions, maps) in enumerate(zip(CONVOLUTIONS[name], _MAPS, strict=True)):
+        for stage, (convolutions, maps) in enumerate(zip(CONVOLUTIONS[name], MAPS, strict=True)):
             parts: list[nn.Module] = []
             for _ in range(convolutions):
                 parts.append(nn.Conv2d(channels, maps, 3, padding=1, bias=stage == 0))
@@ -34,16 +29,16 @@ class Fcn(nn.Module):
                 parts.append(nn.ReLU(inplace=True))
                 channels = maps
             self.stages.append(nn.Sequential(*parts, nn.MaxPool2d(2, ceil_mode=True)))
-        self.fused = _FUSED[name]
+        self.fused = FUSED[name]
         stride = 2 ** (self.fused[-1] + 1)
         self.scores = nn.ModuleList(
-            nn.Conv2d(_MAPS[stage], _SCORES, 1) for stage in (-1, *self.fused)
+            nn.Conv2d(MAPS[stage], SCORES, 1) for stage in (-1, *self.fused)
         )
         self.doubles = nn.ModuleList(
-            nn.ConvTranspose2d(_SCORES, _SCORES, 4, 2, padding=1, bias=False) for _ in self.fused
+            nn.ConvTranspose2d(SCORES, SCORES, 4, 2, padding=1, bias=False) for _ in self.fused
         )
         self.last = nn.ConvTranspose2d(
-            _SCORES, classes, 2 * stride, stride, padding=stride // 2, bias=False
+            SCORES, classes, 2 * stride, stride, padding=stride // 2, bias=False
         )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,7 @@ class _Normalise(nn.Module):
 
 def network(name: str, channels: int, classes: int) -> nn.Module:
     """The layers of `src.models`, as one would write them."""
-    if name in pytorch_fcn.CONVOLUTIONS:
+    if name in peer.CONVOLUTIONS:
         return pytorch_fcn.Fcn(name, channels, classes)
     stacks = {
         "lenet5": [
