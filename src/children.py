@@ -6,9 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -23,7 +22,8 @@ Setting = Annotated[str, Field(pattern=r"^[a-z0-9_.]+=")]
 Record = TypeVar("Record", bound=BaseModel)
 # Names the descriptors, as `reading,writing`, by which a run is asked about after each epoch.
 PIPES = "DECONV_PRUNER"
-# A process whose parent was killed saves after its step; nothing is lost if it takes longer.
+# Seconds. A process whose parent was killed saves after its step; if it takes longer, nothing is
+# lost, and one can ask again.
 _PATIENCE = 60.0
 
 
@@ -40,6 +40,33 @@ def read_record(path: Path, form: type[Record], what: str) -> Record:
         raise UserError(f"{path}: expected {what}; received {files.clipped(line)}") from error
 
 
+@contextmanager
+def alone(folder: Path | None) -> Iterator[tuple[int, ...]]:
+    """Within the block no other process has a run; nor after it, while a child has its descriptors.
+
+    A child whose parent was killed still saves, or has not yet made its folder: whoever goes on
+    with the run in the parent's place waits for it.
+
+    Args:
+        folder: the run's; None for a command that has none.
+
+    Yields:
+        File descriptors for the child to inherit.
+
+    Raises:
+        UserError: another process has had it for a minute, or its lock cannot be written.
+    """
+    if folder is None:
+        yield ()
+        return
+    with runs.exclusive(folder.with_name(f".{folder.name}.child"), _PATIENCE) as file:
+        # Somebody may have gone on with it by hand.
+        if os.path.lexists(folder / ".lock"):
+            with runs.locked(folder, _PATIENCE):
+                pass
+        yield (file.fileno(),)
+
+
 def overrides(settings: Sequence[str], folder: Path | None) -> list[str]:
     """The arguments that begin a run in a folder, or go on with the one that has begun there.
 
@@ -50,23 +77,9 @@ def overrides(settings: Sequence[str], folder: Path | None) -> list[str]:
     if folder is None:
         return list(settings)
     quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    _wait_until_free(folder)
     if os.path.lexists(folder / runs.CONFIG):
         return [f"resume='{quoted}'"]
     return [*settings, f"run_dir='{quoted}'"]
-
-
-def _wait_until_free(folder: Path) -> None:
-    """Waits for the process of a parent that was killed, which still saves."""
-    deadline = time.monotonic() + _PATIENCE
-    while os.path.lexists(folder / ".lock"):
-        try:
-            with runs.locked(folder):
-                return
-        except UserError:
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.1)
 
 
 def python_path() -> str:

@@ -124,12 +124,7 @@ def read(folder: Path) -> Run:
     """
     settings = config.load(folder / runs.CONFIG)
     reached = results.read(folder)
-    try:
-        rows, _ = epochs.read(folder / runs.METRICS)
-    except OSError as error:
-        raise UserError(
-            f"{folder / runs.METRICS}: expected a run's epochs; received {error.strerror}"
-        ) from error
+    rows, _ = epochs.read(folder / runs.METRICS)
     task = settings.model.task
     scores = {split: reached.metrics.get(split, {}) for split in SPLITS}
     best = epochs.best(rows, *WATCHED[task])

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from src import files
 from src.config.model import Mode
+from src.errors import UserError
 
 # Numbers, of which `epoch` and `step` are always there.
 Row = dict[str, Any]
@@ -37,12 +38,14 @@ def read(path: Path, most: int = files.TEXT) -> tuple[list[Row], list[int]]:
         them: it is a part where the run was killed as it wrote.
 
     Raises:
-        OSError: it cannot be read.
+        UserError: it cannot be read.
     """
     try:
         lines = files.read(path, most).split(b"\n")
     except FileNotFoundError:
         return [], []
+    except OSError as error:
+        raise UserError(f"{path}: expected a run's epochs; received {error.strerror}") from error
     rows, damaged = [], []
     for number, line in enumerate(lines, start=1):
         row = _row(line)

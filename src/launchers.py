@@ -91,8 +91,14 @@ class Work:
     folder: Path | None
 
     def __call__(self) -> int:
-        """Runs it; returns its status."""
-        return children.run(self.config_name, children.overrides(self.settings, self.folder))
+        """Runs it; returns its status.
+
+        Raises:
+            UserError: another process has its run.
+        """
+        with children.alone(self.folder) as descriptors:
+            own = children.overrides(self.settings, self.folder)
+            return children.run(self.config_name, own, pass_fds=descriptors)
 
     def checkpoint(self) -> Any:
         """What submitit begins again where it had to stop the job: the same, which goes on."""
@@ -136,7 +142,8 @@ def run(
         The number of a job that has ended, and its status.
 
     Raises:
-        UserError: submitit is not installed, or cannot do what is asked of it.
+        UserError: another process has the run of a job, or submitit is not installed, or it cannot
+            do what is asked of it.
     """
     if not work:
         return
@@ -172,8 +179,16 @@ def _at_once(
         job, share = work[number], shares.get()
         try:
             told(number)
-            own = children.overrides(job.settings, job.folder)
-            with children.Child(job.config_name, own, processors=share, piped=True) as child:
+            with (
+                children.alone(job.folder) as descriptors,
+                children.Child(
+                    job.config_name,
+                    children.overrides(job.settings, job.folder),
+                    pass_fds=descriptors,
+                    processors=share,
+                    piped=True,
+                ) as child,
+            ):
                 running.add(child)
                 if asked:
                     # It came while this one was being started.

@@ -213,7 +213,8 @@ def _write(parent: Path, jobs: Sequence[_Job], launcher: Launcher) -> None:
 
 def _forget_if_none_began(parent: Path) -> None:
     """Leaves nothing of jobs all of which were a mistake."""
-    if {path.name for path in parent.iterdir()} == {RECORD, ".lock"}:
+    # All locks begin with a dot.
+    if {path.name for path in parent.glob("[!.]*")} == {RECORD}:
         shutil.rmtree(parent)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from io import BufferedWriter
 from pathlib import Path
 
 from src import files
@@ -218,22 +221,33 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Within the block no other process trains in the folder; the lock dies with its process.
+
+    Args:
+        folder: the run's.
+        patience: seconds to wait for another process.
 
     Raises:
         UserError: another process is training there, or the folder cannot be written to.
     """
-    with exclusive(folder / ".lock", wait=False):
+    with exclusive(folder / ".lock", patience):
         yield
 
 
 @contextmanager
-def exclusive(path: Path, wait: bool = True) -> Iterator[None]:
+def exclusive(path: Path, patience: float = math.inf) -> Iterator[BufferedWriter]:
     """Within the block no other process has the file; where there are no locks, it may.
 
+    Args:
+        path: the file, which is made if it is not there.
+        patience: seconds to wait for a process that has it.
+
+    Yields:
+        The file, open. What inherits its descriptor has the lock, too, until it ends.
+
     Raises:
-        UserError: another process has it and `wait` is not set, or it cannot be written to.
+        UserError: another process still has it then, or it cannot be written to.
     """
     try:
         file = files.open_to_append(path)
@@ -243,7 +257,7 @@ def exclusive(path: Path, wait: bool = True) -> Iterator[None]:
         ) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _lock(file, patience)
         except BlockingIOError as error:
             raise UserError(
                 f"expected a folder in which no other process trains; received {path.parent}"
@@ -251,10 +265,25 @@ def exclusive(path: Path, wait: bool = True) -> Iterator[None]:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise UserError(f"expected to lock {path}; received {error.strerror}") from error
-            if not wait:
+            if not patience:
                 notice = "no locks on this file system: nothing keeps a second run out"
                 print(f"{path.parent}: {notice}", file=sys.stderr)
-        yield
+        yield file
+
+
+def _lock(file: BufferedWriter, patience: float) -> None:
+    if math.isinf(patience):
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 if not __package__:  # python src/search.py
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from src import children, cli, config, files, overrides, results, runs, signals
+from src import children, cli, config, epochs, files, overrides, results, runs, signals
 from src.config.keys import keys
 from src.config.model import WATCHED, TaskName
 from src.config.search import SearchOptions, is_range
@@ -192,22 +193,22 @@ def _run(folder: Path, trial: optuna.Trial, said: list[str], metric: str) -> int
     from src import study
 
     own = study.run_folder(folder, trial.number)
-    # Of a search that was killed between its answer and the trial's end.
-    pruned = trial.should_prune()
-    for _ in range(_ATTEMPTS):
-        if pruned or results.complete(own):
-            break
-        try:
-            settings = children.overrides(_settings(said), own)
-        except UserError as error:
-            cli.refuse(str(error))
-            break
-        status, pruned = _train(trial, settings)
-        if status in signals.STOPS:
-            return status
-        # One that was killed goes on; whatever else ended it would end it again.
-        if status < 128:
-            break
+    with children.alone(own) as descriptors:
+        pruned = _catch_up(trial, own, metric)
+        for _ in range(_ATTEMPTS):
+            if pruned or results.complete(own):
+                break
+            try:
+                settings = children.overrides(_settings(said), own)
+            except UserError as error:
+                cli.refuse(str(error))
+                break
+            status, pruned = _train(trial, settings, descriptors)
+            if status in signals.STOPS:
+                return status
+            # One that was killed goes on; whatever else ended it would end it again.
+            if status < 128:
+                break
     value = results.read(own).metrics["val"].get(metric) if results.complete(own) else None
     if pruned:
         trial.study.tell(trial, state=TrialState.PRUNED)
@@ -218,13 +219,35 @@ def _run(folder: Path, trial: optuna.Trial, said: list[str], metric: str) -> int
     return 0
 
 
-def _train(trial: optuna.Trial, settings: list[str]) -> tuple[int, bool]:
+def _catch_up(trial: optuna.Trial, folder: Path, metric: str) -> bool:
+    """Reports the epochs that a run has trained since its search was killed.
+
+    Returns:
+        Whether the run is to be pruned; of the epochs that follow, nothing is reported.
+    """
+    reported = _reported(trial)
+    rows, _ = epochs.read(folder / runs.METRICS)
+    for row in rows:
+        score = row.get(f"val_{metric}")
+        if score is not None and row["epoch"] not in reported:
+            trial.report(score, row["epoch"])
+            if trial.should_prune():
+                return True
+    return trial.should_prune()
+
+
+def _reported(trial: optuna.Trial) -> set[int]:
+    return set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+
+
+def _train(
+    trial: optuna.Trial, settings: list[str], descriptors: tuple[int, ...]
+) -> tuple[int, bool]:
     """Runs a trial's process and answers it; returns its status, and whether it was pruned."""
     asked, asking = os.pipe()
     answers, answering = os.pipe()
     pruned = False
-    known = trial.study.get_trials(deepcopy=False)[trial.number]
-    reported = set(known.intermediate_values)
+    reported = _reported(trial)
 
     def answer() -> None:
         nonlocal pruned
@@ -237,11 +260,16 @@ def _train(trial: optuna.Trial, settings: list[str]) -> tuple[int, bool]:
                 if int(epoch) not in reported:
                     trial.report(float(score), int(epoch))
                 pruned = trial.should_prune()
-                os.write(answering, b"0" if pruned else b"1")
+                # It may have been killed meanwhile.
+                with suppress(BrokenPipeError):
+                    os.write(answering, b"0" if pruned else b"1")
 
     pipes = {children.PIPES: f"{answers},{asking}"}
-    status = children.run("train", settings, pipes, (answers, asking), answer)
-    os.close(answering)
+    inherited = (answers, asking, *descriptors)
+    try:
+        status = children.run("train", settings, pipes, inherited, answer)
+    finally:
+        os.close(answering)
     return status, pruned
 
 

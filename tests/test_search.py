@@ -17,7 +17,7 @@ from PIL import Image
 from src import children, cli, config, search, study, study_pictures, train
 from src.config.search import SearchOptions
 from src.errors import UserError
-from tests.commands import MODELS, run, start
+from tests.commands import MODELS, rows, run, start
 
 SPACE = "search.space={optimizer.learning_rate: [1e-4, 1e-1, log], model.c3: [sparse, dense]}"
 WORDS = ["model=lenet5", "data=mnist_5k"]
@@ -42,19 +42,27 @@ def quick(tmp_path, monkeypatch):
         words = dict(word.split("=") for word in (folder / "words").read_text().split())
         rate, c3 = float(words["optimizer.learning_rate"]), words["model.c3"]
         best = 1 - abs(math.log10(rate) + 2) / 4 - 0.1 * (c3 == "sparse")
-        answers, asking = map(os.dup, fds)
-        done = folder / "epochs"
+        # As a process inherits them, among them what tells others that it is still there.
+        answers, asking, *others = map(os.dup, fds)
+        done = folder / "metrics.jsonl"
 
         def epochs():
-            for epoch in range(len(done.read_text()) if done.exists() else 0, 3):
-                os.write(asking, f"{epoch + 1} {best * (epoch + 1) / 3!r}\n".encode())
-                if os.read(answers, 1) != b"1":
+            for epoch in range(len(rows(folder)) if done.exists() else 0, 3):
+                score = best * (epoch + 1) / 3
+                with done.open("a") as lines:
+                    row = {"epoch": epoch + 1, "step": epoch + 1, "val_accuracy": score}
+                    lines.write(json.dumps(row) + "\n")
+                with suppress(BrokenPipeError):
+                    os.write(asking, f"{epoch + 1} {score!r}\n".encode())
+                answer = os.read(answers, 1)
+                # Without an answer it trains on, and is asked to stop a little later.
+                if answer == b"0" or (not answer and epoch == 1):
                     break
-                done.write_text("x" * (epoch + 1))
             else:
                 made = {"status": "finished", "metrics": {"val": {"accuracy": best}, "test": {}}}
                 (folder / "results.json").write_text(json.dumps(made))
-            os.close(asking)
+            for descriptor in (answers, asking, *others):
+                os.close(descriptor)
 
         threading.Thread(target=epochs, daemon=True).start()
         meanwhile()
@@ -126,7 +134,7 @@ def test_hyperband_prunes(quick, tmp_path):
 
 def test_a_search_that_is_stopped_goes_on(quick, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patched:
-        patched.setattr(search, "_train", lambda trial, settings: (75, False))
+        patched.setattr(search, "_train", lambda *_: (75, False))
         assert begin("search.trials=2", "run_dir=s") == 75
     assert capsys.readouterr().out.splitlines()[-1] == (
         "stopped; python -m src.search resume=s goes on"

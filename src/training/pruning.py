@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from typing import Any
 
 import keras
@@ -19,7 +20,8 @@ from src.training.saver import Progress
 class Pruning(keras.callbacks.Callback):
     """Ends a run in order when whoever searches says so; alone, a run is never asked about.
 
-    It comes before the saver: an epoch that is on the disk has been reported.
+    Whoever searches may be killed at any time, and the run with it or a little later: an epoch to
+    which there was no answer counts, and whoever goes on finds it in `metrics.jsonl`.
 
     Args:
         progress: of the run.
@@ -35,5 +37,6 @@ class Pruning(keras.callbacks.Callback):
         score = float((logs or {})[f"val_{self.progress.task.watched}"])
         if self.pipes and math.isfinite(score):
             reading, writing = self.pipes
-            os.write(writing, f"{epoch + 1} {score!r}\n".encode())
+            with suppress(BrokenPipeError):
+                os.write(writing, f"{epoch + 1} {score!r}\n".encode())
             self.progress.pruned = os.read(reading, 1) == b"0"
