@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image, ImageEnhance
 
 from src.data import images
 from src.data.augment import recoloured
@@ -72,18 +73,33 @@ def test_a_factor_enlarges_what_is_seen(scale, sizes):
 
 def test_colours_are_worked_by_hand():
     pixels = np.array([[[100, 50, 0], [20, 40, 60]]], np.uint8)
-    # At a chance of a half every factor is 1.
+    # In the middle of their intervals the factors are 1.
     np.testing.assert_array_equal(recoloured(pixels, 0.5, [0.5, 0.5, 0.5]), pixels)
     # Brightness: a half of each.
     np.testing.assert_array_equal(recoloured(pixels, 0.5, [0, 0.5, 0.5]), pixels // 2)
-    # Contrast: half of the distance to the mean, 45.
-    expected = [[[72, 48, 22], [32, 42, 52]]]
+    # Contrast: half of the distance to the mean, 45; 72.5 is rounded up.
+    expected = [[[73, 48, 23], [33, 43, 53]]]
     np.testing.assert_array_equal(recoloured(pixels, 0.5, [0.5, 0, 0.5]), expected)
     # Saturation: half of the distance to grey, .299 * 100 + .587 * 50 = 59.25; 36.3.
     expected = [[[80, 55, 30], [28, 38, 48]]]
     np.testing.assert_array_equal(recoloured(pixels, 0.5, [0.5, 0.5, 0]), expected)
     grey = recoloured(pixels[..., :1], 0.5, [0.5, 0.5, 0])
     np.testing.assert_array_equal(grey, pixels[..., :1])
+    # One channel has a mean of its own, 60.
+    grey = recoloured(pixels[..., :1], 0.5, [0.5, 0, 0])
+    np.testing.assert_array_equal(grey, [[[80], [40]]])
+
+
+def test_brightness_and_saturation_are_those_of_pillow():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    for place, enhance in ((0, ImageEnhance.Brightness), (2, ImageEnhance.Color)):
+        for uniform in (0, 0.3, 0.9, 1):
+            uniforms = [0.5, 0.5, 0.5]
+            uniforms[place] = uniform
+            found = recoloured(pixels, 0.4, uniforms).astype(int)
+            expected = enhance(Image.fromarray(pixels)).enhance(0.6 + 0.8 * uniform)
+            # It rounds down, and rounds the grey before.
+            assert np.abs(found - np.asarray(expected)).max() <= 1
 
 
 def test_every_chance_follows_from_seed_and_position():

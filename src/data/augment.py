@@ -15,7 +15,7 @@ from PIL import Image
 
 BLACK = 0  # As the padding of a convolution.
 # How much red, green and blue add to brightness (ITU-R BT.601), as Pillow makes grey.
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+_GREY = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -144,13 +144,15 @@ def recoloured(image: np.ndarray, most: float, uniforms: Sequence[float]) -> np.
     if not most:
         return image
     brightness, contrast, saturation = (1 - most + 2 * most * uniform for uniform in uniforms)
-    pixels = image.astype(np.float32) * np.float32(brightness)
-    mean = pixels.mean()
-    pixels = mean + (pixels - mean) * np.float32(contrast)
-    if image.shape[-1] == 3:
-        grey = (pixels @ _GREY)[..., None]
-        pixels = grey + (pixels - grey) * np.float32(saturation)
-    return np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+    # Contrast keeps the mean of the brightened picture.
+    factor, offset = brightness * contrast, brightness * (1 - contrast) * float(image.mean())
+    if image.shape[-1] != 3:
+        levels = np.clip(factor * np.arange(256) + offset, 0, 255)
+        return (levels + 0.5).astype(np.uint8)[image]
+    # Saturation keeps the grey of each pixel.
+    colours = factor * (saturation * np.eye(3) + (1 - saturation) * _GREY)
+    matrix = np.column_stack((colours, np.full(3, offset))).flatten().tolist()
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).convert("RGB", matrix))
 
 
 def uniform(seed: int, position: int, count: int) -> list[float]:

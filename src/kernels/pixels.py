@@ -3,6 +3,10 @@
 Operation by operation, a dozen intermediate results as large as the logits go to memory and come
 back, and a few classes as the last axis leave vector registers half empty. Compiled, a pixel is
 read once, for its loss and the gradient of it.
+
+TensorFlow 2.21 may crash where one compiled function with a sum or a maximum runs twice at the same
+time. The steps of `fit` and `evaluate` cannot: each updates the metrics before the next begins. A
+`tf.while_loop` of one's own whose steps update no variable runs several at once.
 """
 
 from __future__ import annotations
