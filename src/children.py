@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -150,6 +151,30 @@ class Child:
         ended = self._process.wait()
         return ended if ended >= 0 else 128 - ended
 
+    def finish(self) -> None:
+        """Asks it to end in order, and waits for that as long as a step and its saving may take.
+
+        May be called by a signal's handler, which interrupts `wait`: that is left to see the end.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        self.send(signal.SIGTERM)
+        with suppress(ChildProcessError):
+            while time.monotonic() < deadline:
+                if os.waitid(os.P_PID, self._process.pid, how):
+                    return
+                time.sleep(0.1)
+
+
+# Those that `run` runs.
+_running: list[Child] = []
+
+
+def finish() -> None:
+    """Has what `run` runs end in order, as `Child.finish` says."""
+    for child in list(_running):
+        child.finish()
+
 
 def run(
     config_name: str,
@@ -174,5 +199,9 @@ def run(
         Child(config_name, settings, environment, pass_fds) as child,
         signals.answered(lambda count, number: child.send(number)),
     ):
-        meanwhile()
-        return child.wait()
+        _running.append(child)
+        try:
+            meanwhile()
+            return child.wait()
+        finally:
+            _running.remove(child)

@@ -101,9 +101,13 @@ class Work:
             return children.run(self.config_name, own, pass_fds=descriptors)
 
     def checkpoint(self) -> Any:
-        """What submitit begins again where it had to stop the job: the same, which goes on."""
+        """What submitit begins again where it has to stop the job: the same, which goes on.
+
+        The run is saved first: a cluster that takes a job back kills it without a warning.
+        """
         from submitit.helpers import DelayedSubmission
 
+        children.finish()
         return DelayedSubmission(self)
 
 
