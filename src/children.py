@@ -26,6 +26,7 @@ PIPES = "DECONV_PRUNER"
 # Seconds. A process whose parent was killed saves after its step; if it takes longer, nothing is
 # lost, and one can ask again.
 _PATIENCE = 60.0
+_WARNINGS = {signal.SIGUSR1, signal.SIGUSR2}
 
 
 def read_record(path: Path, form: type[Record], what: str) -> Record:
@@ -116,14 +117,19 @@ class Child:
         streams: dict[str, Any] = {}
         if piped:
             streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        # In a group of its own: what a terminal sends to all would reach it twice.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", f"src.{config_name}", *settings],
-            env={**os.environ, **variables, **(environment or {})},
-            process_group=0,
-            pass_fds=(reading, *pass_fds),
-            **streams,
-        )
+        # Slurm warns all processes of a job by these; what it means is for this one to say.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _WARNINGS)
+        try:
+            # In a group of its own: a terminal asks this process, and this one asks it.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"src.{config_name}", *settings],
+                env={**os.environ, **variables, **(environment or {})},
+                process_group=0,
+                pass_fds=(reading, *pass_fds),
+                **streams,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(reading)
         if processors is not None:
             # Long before it has any thread.
@@ -134,17 +140,22 @@ class Child:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-        os.close(self._writing)
+        # Its end asks the child to end, if it has not yet.
+        writing, self._writing = self._writing, -1
+        os.close(writing)
 
     def lines(self) -> Iterator[str]:
         """What it prints, line by line."""
         yield from self._process.stdout or ()
 
-    def send(self, number: int) -> None:
-        """Sends it a signal."""
-        self._process.send_signal(signal.Signals(number))
+    def ask(self, count: int = 1) -> None:
+        """Asks it to end: in order at the first time, whoever has asked before, else at once.
+
+        Args:
+            count: how many times this process was asked.
+        """
+        with suppress(OSError):
+            os.write(self._writing, bytes([min(count, 2)]))
 
     def wait(self) -> int:
         """Its status; 128 and the signal's number where one has killed it."""
@@ -158,7 +169,7 @@ class Child:
         """
         deadline = time.monotonic() + _PATIENCE
         how = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        self.send(signal.SIGTERM)
+        self.ask()
         with suppress(ChildProcessError):
             while time.monotonic() < deadline:
                 if os.waitid(os.P_PID, self._process.pid, how):
@@ -197,7 +208,7 @@ def run(
     """
     with (
         Child(config_name, settings, environment, pass_fds) as child,
-        signals.answered(lambda count, number: child.send(number)),
+        signals.answered(lambda count, number: child.ask(count)),
     ):
         _running.append(child)
         try:

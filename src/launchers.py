@@ -174,7 +174,7 @@ def _at_once(
     for place in range(count):
         shares.put(processors[place::count] or [processors[place % len(processors)]])
     running: set[children.Child] = set()
-    asked: list[int] = []
+    asked = 0
     stopped = False
 
     def one(number: int) -> int | None:
@@ -196,7 +196,7 @@ def _at_once(
                 running.add(child)
                 if asked:
                     # It came while this one was being started.
-                    child.send(asked[-1])
+                    child.ask(asked)
                 for line in child.lines():
                     print(f"{files.clipped(job.name, 40)}: {line}", end="", flush=True)
                 running.discard(child)
@@ -205,11 +205,10 @@ def _at_once(
             shares.put(share)
 
     def hand_on(count: int, number: int) -> None:
-        nonlocal stopped
-        stopped = True
-        asked.append(number)
+        nonlocal stopped, asked
+        stopped, asked = True, count
         for child in list(running):
-            child.send(number)
+            child.ask(count)
 
     with signals.answered(hand_on), ThreadPoolExecutor(count) as pool:
         numbers = {pool.submit(one, number): number for number in range(len(work))}

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -17,8 +18,11 @@ from types import FrameType
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: try again later.
 ENDED_AT_ONCE = 130
 STOPS = (STOPPED, ENDED_AT_ONCE)
-# Names the descriptor of a pipe that the parent holds open: it ends when the parent does.
+# Names the descriptor of a pipe by which the parent says how often it was asked to end, a byte each
+# time; the pipe ends when the parent does.
 PARENT = "DECONV_PARENT"
+# Seconds. What a cluster or systemd sends to all processes of a job reaches parent and child alike.
+_ALIKE = 0.2
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 # Something that swallows exceptions must not keep the program from ending.
 _PATIENCE = 10.0
@@ -76,7 +80,7 @@ def handled() -> Iterator[None]:
     before = {number: signal.signal(number, watch.handle) for number in heard}
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=watch.follow, args=(reading,), daemon=True).start()
-    _follow_parent()
+    _follow_parent(watch)
     unraisable, sys.unraisablehook = sys.unraisablehook, _without(sys.unraisablehook)
     try:
         yield
@@ -100,18 +104,25 @@ def renew() -> None:
             signal.signal(number, handler)
 
 
-def _follow_parent() -> None:
-    """Has this process asked to end when the one that started it is gone, even if it was killed."""
+def _follow_parent(watch: _Watch) -> None:
+    """Has this process asked to end when the one that started it is, or is gone, even if killed."""
     descriptor = os.environ.pop(PARENT, "")
     if not descriptor.isdecimal():
         return
 
-    def wait() -> None:
-        with suppress(OSError):
-            os.read(int(descriptor), 1)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def follow() -> None:
+        data = b"?"
+        while data:
+            data = b""
+            with suppress(OSError):
+                data = os.read(int(descriptor), 1)
+            if data and data[0] > 1:
+                _end()
+            time.sleep(_ALIKE)
+            if not watch.count:
+                os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _without(hook: Callable[..., object]) -> Callable[..., object]:
