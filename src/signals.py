@@ -6,6 +6,7 @@ TensorFlow for seconds. The number of a signal is written to a pipe at once, and
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -21,7 +22,8 @@ STOPS = (STOPPED, ENDED_AT_ONCE)
 # Names the descriptor of a pipe by which the parent says how often it was asked to end, a byte each
 # time; the pipe ends when the parent does.
 PARENT = "DECONV_PARENT"
-# Seconds. What a cluster or systemd sends to all processes of a job reaches parent and child alike.
+# Seconds between two SIGTERM that are one: a cluster sends what ends a job to all its processes,
+# and twice, and parents hand it on.
 _ALIKE = 0.2
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 # Something that swallows exceptions must not keep the program from ending.
@@ -46,7 +48,11 @@ class _Watch:
 
     def follow(self, reading: int) -> None:
         """Answers each signal that comes through the pipe, in a thread of its own."""
+        last = -math.inf
         while data := os.read(reading, 1):
+            before, last = last, time.monotonic()
+            if last - before < _ALIKE and data[0] == signal.SIGTERM:
+                continue
             self.count += 1
             if self.answers:
                 self.answers[-1](self.count, data[0])

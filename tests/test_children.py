@@ -83,9 +83,11 @@ def test_a_handler_that_interrupts_the_wait_has_the_run_saved(saving):
 def test_what_is_sent_to_all_processes_of_a_job_asks_a_child_once(saving):
     with children.Child("train", []) as child:
         _begun(saving)
-        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT):
             child._process.send_signal(number)
-        # As the parent hands it on, and then ends.
+        # Slurm sends it once more at the end of a job's time, and the parent hands it on, and ends.
+        time.sleep(0.02)
+        child._process.send_signal(signal.SIGTERM)
         child.ask()
     assert child.wait() == 75
     assert saving.exists()
