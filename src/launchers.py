@@ -103,7 +103,7 @@ class Work:
     def checkpoint(self) -> Any:
         """What submitit begins again where it has to stop the job: the same, which goes on.
 
-        The run is saved first: a cluster that takes a job back kills it without a warning.
+        The run is saved first: the cluster then kills all processes of the job.
         """
         from submitit.helpers import DelayedSubmission
 

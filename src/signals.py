@@ -117,16 +117,18 @@ def _follow_parent(watch: _Watch) -> None:
         return
 
     def follow() -> None:
-        data = b"?"
-        while data:
+        while True:
             data = b""
             with suppress(OSError):
                 data = os.read(int(descriptor), 1)
             if data and data[0] > 1:
                 _end()
+            # It may have been sent a signal of its own, which counts first.
             time.sleep(_ALIKE)
             if not watch.count:
                 os.kill(os.getpid(), signal.SIGTERM)
+            if not data:
+                return
 
     threading.Thread(target=follow, daemon=True).start()
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +41,14 @@ def run(module, words, folder, status=0, **options):
     out, err = process.communicate(timeout=300)
     assert process.returncode == status, (process.returncode, out, err)
     return out, err
+
+
+def wait_for(path):
+    """Waits for a file that a process writes."""
+    begun = time.monotonic()
+    while not path.exists():
+        assert time.monotonic() - begun < 300, path
+        time.sleep(0.05)
 
 
 def read(path):

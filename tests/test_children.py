@@ -9,7 +9,7 @@ import pytest
 
 from src import children, launchers, signals
 from src.errors import UserError
-from tests.commands import ROOT
+from tests.commands import ROOT, wait_for
 
 
 def test_a_run_is_not_free_while_a_child_is_left_of_a_parent_that_is_gone(tmp_path, monkeypatch):
@@ -58,16 +58,11 @@ sys.exit(75 if in_time else 0)
     return saved
 
 
-def _begun(saved):
-    while not saved.with_name("begun").exists():
-        time.sleep(0.02)
-
-
 def test_a_handler_that_interrupts_the_wait_has_the_run_saved(saving):
     seen = []
 
     def time_is_over(number, frame):
-        _begun(saving)
+        wait_for(saving.with_name("begun"))
         launchers.Work("first", "train", [], None).checkpoint()
         seen.append(saving.exists())
 
@@ -82,7 +77,7 @@ def test_a_handler_that_interrupts_the_wait_has_the_run_saved(saving):
 
 def test_what_is_sent_to_all_processes_of_a_job_asks_a_child_once(saving):
     with children.Child("train", []) as child:
-        _begun(saving)
+        wait_for(saving.with_name("begun"))
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT):
             child._process.send_signal(number)
         # Slurm sends it once more at the end of a job's time, and the parent hands it on, and ends.
@@ -95,7 +90,7 @@ def test_what_is_sent_to_all_processes_of_a_job_asks_a_child_once(saving):
 
 def test_a_child_that_is_asked_twice_by_its_parent_ends_at_once(saving):
     with children.Child("train", []) as child:
-        _begun(saving)
+        wait_for(saving.with_name("begun"))
         child.ask(1)
         child.ask(2)
         assert child.wait() == signals.ENDED_AT_ONCE

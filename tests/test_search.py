@@ -301,7 +301,7 @@ def test_a_line_that_a_kill_cut_off_is_left_out(tmp_path):
     assert [trial.state.name for trial in again.trials] == ["RUNNING", "COMPLETE"]
 
 
-def _lines(folder):
+def _written(folder):
     """Bytes of epochs that all runs of the study have written."""
     return sum(path.stat().st_size for path in folder.glob("study/0*/metrics.jsonl"))
 
@@ -323,8 +323,8 @@ def test_a_search_killed_twenty_times_has_the_trials_of_one_left_alone(tmp_path)
         if kill % 2:
             # As an epoch ends: it is written down, and the search has not yet heard of it.
             until = time.monotonic() + 10
-            before = _lines(folder)
-            while _lines(folder) == before and time.monotonic() < until:
+            before = _written(folder)
+            while _written(folder) == before and time.monotonic() < until:
                 time.sleep(0.0005)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()

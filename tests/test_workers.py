@@ -17,7 +17,7 @@ from src.data.pipeline import Share, evaluation_batches, evaluation_rounds, trai
 from src.training.distributed import DistributedModel
 from src.training.strategies import Devices
 from tests.batches import both
-from tests.commands import MODELS, ROOT, read, rows, run
+from tests.commands import MODELS, ROOT, read, rows, run, wait_for
 from tests.test_pipeline import numbered
 from tests.test_resume import assert_equal, end_state
 from tests.workers import ended, start_workers
@@ -75,13 +75,6 @@ def assert_close(one, other, relative):
     assert np.sqrt(distance / size) < relative
     for row, again in zip(rows(one), rows(other), strict=True):
         assert row["loss"] == pytest.approx(again["loss"], rel=1e-2)
-
-
-def wait_for(path):
-    begun = time.monotonic()
-    while not path.exists():
-        assert time.monotonic() - begun < 300, path
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
